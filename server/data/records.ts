@@ -1,0 +1,66 @@
+/** The JSONL records of the product (snake_case on disk; unknown fields are kept when a record is rewritten). */
+
+export type Split = 'train' | 'val' | 'test';
+
+/** One task instance. `prompt` is what the model sees, verbatim; `target` is a number parsed from the answer text. */
+export interface Problem {
+  id: string;
+  prompt: string;
+  /** Text whose last number is the answer (GSM8K: the worked solution that ends in `#### n`). */
+  answer: string;
+  target: number;
+  template_id?: string;
+  instance_id?: string;
+  split?: Split;
+  [extra: string]: unknown;
+}
+
+/** A side-effect item: open recall when it has `answer`, multiple choice by log-likelihood when it has `choices`. */
+export type ControlItem =
+  | { prompt: string; answer: string | string[]; suite?: string; [extra: string]: unknown }
+  | { prompt: string; choices: string[]; label: number; suite?: string; [extra: string]: unknown };
+
+export interface Decoding {
+  strategy: 'greedy' | 'sample';
+  temperature?: number;
+  top_p?: number;
+  top_k?: number;
+  seed?: number;
+}
+
+/** Prompt and completion of one problem. The ids are the truth; `text` is derived from `completion_ids`. */
+export interface Trace {
+  id: string;
+  problem_id: string;
+  template_id?: string;
+  instance_id?: string;
+  split?: Split;
+  target: number;
+  prompt_ids: number[];
+  completion_ids: number[];
+  decoding: Decoding;
+  text: string;
+  /** null: no number in the completion. */
+  answer: number | null;
+  correct: boolean;
+  /** True when generation ended at the token limit and not at a stop. */
+  truncated: boolean;
+  [extra: string]: unknown;
+}
+
+/** One pivot: after `prefix`, `desired` leads to the right answer and `undesired` to a wrong one. Token ids. */
+export interface Pair {
+  id: string;
+  prefix: number[];
+  desired: number;
+  undesired: number;
+  problem_id?: string;
+  template_id?: string;
+  instance_id?: string;
+  split?: Split;
+  method: 'prefix' | 'branching' | 'human' | 'imported';
+  /** Id of the trace that the prefix was cut from. */
+  trace?: string;
+  status: 'auto' | 'accepted' | 'edited' | 'rejected';
+  [extra: string]: unknown;
+}

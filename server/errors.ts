@@ -1,0 +1,29 @@
+/**
+ * A problem that the user can mend: bad input, a bad flag, a full disk. The message is one line that says
+ * what is wrong, where, and what to do. Entry points print it and exit 2; anything else is a bug and exits 1.
+ */
+export class InputError extends Error {
+  override name = 'InputError';
+
+  /**
+   * @param where file (with line or field where known), flag or setting at fault
+   * @param what what is wrong with it
+   * @param remedy what to do about it, as an imperative sentence
+   */
+  constructor(
+    readonly where: string,
+    readonly what: string,
+    readonly remedy: string,
+  ) {
+    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, ' '));
+  }
+}
+
+/** Thrown out of a stage when its CancelSignal fires; finished work has been kept. */
+export class Cancelled extends Error {
+  override name = 'Cancelled';
+
+  constructor() {
+    super('cancelled; finished work is kept');
+  }
+}

@@ -1,9 +1,9 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
     testTimeout: 60_000,
   },
 });

@@ -3,27 +3,26 @@
  * what is wrong, where, and what to do. Entry points print it and exit 2; anything else is a bug and exits 1.
  */
 export class InputError extends Error {
-  override name = 'InputError';
+  override name = "InputError";
+  /** File (with line or field where known), flag or setting at fault. */
+  readonly where: string;
 
   /**
    * @param where file (with line or field where known), flag or setting at fault
    * @param what what is wrong with it
    * @param remedy what to do about it, as an imperative sentence
    */
-  constructor(
-    readonly where: string,
-    readonly what: string,
-    readonly remedy: string,
-  ) {
-    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, ' '));
+  constructor(where: string, what: string, remedy: string) {
+    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, " "));
+    this.where = where;
   }
 }
 
-/** Thrown out of a stage when its CancelSignal fires; finished work has been kept. */
+/** Thrown out of a stage when its signal fires; finished work has been kept. */
 export class Cancelled extends Error {
-  override name = 'Cancelled';
+  override name = "Cancelled";
 
   constructor() {
-    super('cancelled; finished work is kept');
+    super("cancelled; finished work is kept");
   }
 }

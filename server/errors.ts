@@ -3,7 +3,7 @@
  * what is wrong, where, and what to do. Entry points print it and exit 2; anything else is a bug and exits 1.
  */
 export class InputError extends Error {
-  override name = "InputError";
+  override name = 'InputError';
   /** File (with line or field where known), flag or setting at fault. */
   readonly where: string;
 
@@ -13,16 +13,16 @@ export class InputError extends Error {
    * @param remedy what to do about it, as an imperative sentence
    */
   constructor(where: string, what: string, remedy: string) {
-    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, " "));
+    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, ' '));
     this.where = where;
   }
 }
 
 /** Thrown out of a stage when its signal fires; finished work has been kept. */
 export class Cancelled extends Error {
-  override name = "Cancelled";
+  override name = 'Cancelled';
 
   constructor() {
-    super("cancelled; finished work is kept");
+    super('cancelled; finished work is kept');
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash } from 'node:crypto';
 
 /** Everything that a stream needs to go on exactly where it was; plain JSON. */
 export interface RngState {
@@ -17,9 +17,9 @@ export class Rng {
 
   /** @param seed any text or safe integer; 7 and "7" are the same seed. RangeError for any other number. */
   constructor(seed: string | number) {
-    if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new RangeError(`Rng: seed ${seed}`);
+    if (typeof seed === 'number' && !Number.isSafeInteger(seed)) throw new RangeError(`Rng: seed ${seed}`);
     this.#seed = String(seed);
-    const digest = createHash("sha256").update(this.#seed, "utf8").digest();
+    const digest = createHash('sha256').update(this.#seed, 'utf8').digest();
     this.#s = Uint32Array.from({ length: 4 }, (_, i) => digest.readUInt32LE(4 * i));
   }
 
@@ -29,14 +29,14 @@ export class Rng {
     const words = state.s;
     const valid = words.length === 4 && words.every((w) => Number.isInteger(w) && w >= 0 && w < 2 ** 32);
     // The all-zero state is the one fixed point of the generator.
-    if (!valid || words.every((w) => w === 0)) throw new RangeError("Rng: not a saved state");
+    if (!valid || words.every((w) => w === 0)) throw new RangeError('Rng: not a saved state');
     rng.#s.set(words);
     return rng;
   }
 
   /** The state to save; later draws do not change it. */
   state(): RngState {
-    return { seed: this.#seed, s: [...this.#s] as RngState["s"] };
+    return { seed: this.#seed, s: [...this.#s] as RngState['s'] };
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The JSONL records of the product (snake_case on disk; unknown fields are kept when a record is rewritten). */
 
-export type Split = "train" | "val" | "test";
+export type Split = 'train' | 'val' | 'test';
 
 /** One task instance. `prompt` is what the model sees, verbatim; `target` is a number parsed from the answer text. */
 export interface Problem {
@@ -21,7 +21,7 @@ export type ControlItem =
   | { prompt: string; choices: string[]; label: number; suite?: string; [extra: string]: unknown };
 
 export interface Decoding {
-  strategy: "greedy" | "sample";
+  strategy: 'greedy' | 'sample';
   temperature?: number;
   top_p?: number;
   top_k?: number;
@@ -58,9 +58,9 @@ export interface Pair {
   template_id?: string;
   instance_id?: string;
   split?: Split;
-  method: "prefix" | "branching" | "human" | "imported";
+  method: 'prefix' | 'branching' | 'human' | 'imported';
   /** Id of the trace that the prefix was cut from. */
   trace?: string;
-  status: "auto" | "accepted" | "edited" | "rejected";
+  status: 'auto' | 'accepted' | 'edited' | 'rejected';
   [extra: string]: unknown;
 }

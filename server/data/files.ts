@@ -54,12 +54,10 @@ export async function readJson(path: string): Promise<unknown> {
   } catch (error) {
     const reason = (error as Error).message;
     const at = /at position (\d+)/.exec(reason);
+    // V8 gives a position for some faults and the text around it for the others.
     const line = at ? `:${text.slice(0, Number(at[1])).split('\n').length}` : '';
-    throw new InputError(
-      `${path}${line}`,
-      `is not valid JSON (${shortReason(reason)})`,
-      'Mend or replace the file.',
-    );
+    const detail = at ? shortReason(reason) : reason.replace(/ is not valid JSON$/, '');
+    throw new InputError(`${path}${line}`, `is not valid JSON (${detail})`, 'Mend or replace the file.');
   }
 }
 

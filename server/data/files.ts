@@ -2,25 +2,20 @@ import { readFile } from 'node:fs/promises';
 import { InputError } from '../errors.ts';
 
 const CAUSES: Record<string, [what: string, remedy: string]> = {
-  ENOENT: ['no such file or folder', 'Check the path'],
-  EISDIR: ['is a folder, not a file', 'Name a file'],
-  ENOTDIR: ['a part of the path is not a folder', 'Check the path'],
-  EACCES: ['permission denied', 'Change its permissions or choose another path'],
-  EPERM: ['permission denied', 'Change its permissions or choose another path'],
-  EROFS: ['the file system is read-only', 'Choose another path'],
-  ENOSPC: ['the disk is full', 'Free some space and resume'],
-  EDQUOT: ['the disk quota is used up', 'Free some space and resume'],
-  EFBIG: ['the file grew past the limit of its file system', 'Choose another path'],
-  EMFILE: ['too many open files', 'Raise the limit of open files'],
+  ENOENT: ['no such file or folder', 'Check the path.'],
+  EISDIR: ['is a folder, not a file', 'Name a file.'],
+  ENOTDIR: ['a part of the path is not a folder', 'Check the path.'],
+  EACCES: ['permission denied', 'Change its permissions so that it can be read.'],
+  EPERM: ['permission denied', 'Change its permissions so that it can be read.'],
 };
 
 /**
- * A system error as an `InputError` where a user can mend its cause (missing, no permission, disk full); any other error
- * comes back as it is.
+ * An error of reading a file as an `InputError` where a user can mend its cause (missing, no permission); any other
+ * error comes back as it is.
  */
-export function fileError(path: string, error: unknown): unknown {
+export function readError(path: string, error: unknown): unknown {
   const cause = CAUSES[(error as NodeJS.ErrnoException | null)?.code ?? ''];
-  return cause ? new InputError(path, cause[0], `${cause[1]}.`) : error;
+  return cause ? new InputError(path, ...cause) : error;
 }
 
 /** Strict UTF-8, byte order mark kept; undefined if the bytes are not UTF-8. */
@@ -38,7 +33,7 @@ export async function readText(path: string): Promise<string> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw fileError(path, error);
+    throw readError(path, error);
   }
   const text = decodeUtf8(bytes);
   if (text === undefined) throw new InputError(path, 'is not UTF-8 text', 'Save it as UTF-8.');

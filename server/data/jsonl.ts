@@ -9,7 +9,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { InputError } from '../errors.ts';
-import { decodeUtf8, fileError, shortReason } from './files.ts';
+import { asInputError, openAtomic, withFileErrors } from '../runs/atomic.ts';
+import { decodeUtf8, readError, shortReason } from './files.ts';
 
 /** A JSON object as it stands in a file. */
 export type JsonObject = Record<string, unknown>;
@@ -103,7 +104,7 @@ async function* splitLines(path: string): AsyncGenerator<{ bytes: Uint8Array; co
       }
     }
   } catch (error) {
-    throw fileError(path, error);
+    throw readError(path, error);
   }
   if (size > 0) yield { bytes: Buffer.concat(pending), complete: false };
 }
@@ -127,7 +128,7 @@ export class JsonlWriter<T extends object = JsonObject> {
   /** True when opening found a line that a crash had cut short, and removed it. */
   readonly torn: boolean;
   #fd: number;
-  #size: number;
+  #size = 0;
 
   /**
    * Opens for appending; the file is made if it does not exist. With `fresh` an existing file is emptied. A torn last
@@ -137,18 +138,16 @@ export class JsonlWriter<T extends object = JsonObject> {
    */
   constructor(path: string, options: { fresh?: boolean } = {}) {
     this.path = path;
+    this.#fd = withFileErrors(path, () => openSync(path, 'a+'));
     try {
-      this.#fd = openSync(path, 'a+');
-    } catch (error) {
-      throw fileError(path, error);
-    }
-    try {
-      if (options.fresh) ftruncateSync(this.#fd, 0);
-      this.#size = fstatSync(this.#fd).size;
-      this.torn = this.#mendTail();
+      this.torn = withFileErrors(path, () => {
+        if (options.fresh) ftruncateSync(this.#fd, 0);
+        this.#size = fstatSync(this.#fd).size;
+        return this.#mendTail();
+      });
     } catch (error) {
       closeSync(this.#fd);
-      throw fileError(path, error);
+      throw error;
     }
   }
 
@@ -175,18 +174,14 @@ export class JsonlWriter<T extends object = JsonObject> {
       while (written < bytes.length) written += writeSync(this.#fd, bytes, written);
     } catch (error) {
       if (written > 0) ftruncateSync(this.#fd, this.#size);
-      throw fileError(this.path, error);
+      throw asInputError(error, this.path);
     }
     this.#size += bytes.length;
   }
 
   /** Waits until everything appended is on the disk. */
   sync(): void {
-    try {
-      fsyncSync(this.#fd);
-    } catch (error) {
-      throw fileError(this.path, error);
-    }
+    withFileErrors(this.path, () => fsyncSync(this.#fd));
   }
 
   /** Syncs and closes; a second call does nothing. */
@@ -214,4 +209,15 @@ function lastLine(fd: number, size: number): Buffer {
     end = start;
   }
   return Buffer.concat(blocks);
+}
+
+/** Writes a whole JSONL file atomically, record by record. InputError if it cannot be written; nothing is left then. */
+export function writeJsonl(path: string, records: Iterable<object>): void {
+  const file = openAtomic(path);
+  try {
+    for (const record of records) file.write(`${JSON.stringify(record)}\n`);
+    file.commit();
+  } finally {
+    file.abort();
+  }
 }

@@ -134,7 +134,7 @@ describe('JsonlWriter', () => {
   it.runIf(existsSync('/dev/full'))('reports a full disk as bad input, in one line', () => {
     const writer = new JsonlWriter('/dev/full');
     expect(() => writer.append({ a: 1 })).toThrow(InputError);
-    expect(() => writer.append({ a: 1 })).toThrow('/dev/full: the disk is full. Free some space and resume.');
+    expect(() => writer.append({ a: 1 })).toThrow('/dev/full: no space left on the disk. Free some space');
   });
 });
 

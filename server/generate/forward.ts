@@ -1,0 +1,136 @@
+import { breathe, neverAborted, type Signal } from '../control.ts';
+import { blockFeeds } from '../model/batch.ts';
+import { forwardGraph } from '../model/graphs.ts';
+import type { Model } from '../model/model.ts';
+import { noOverlay, type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
+import type { Feeds, Value } from '../onnx/session.ts';
+import { i64 } from '../onnx/session.ts';
+import { cutBlock, type KvBlock, sharedFeeds } from './kv.ts';
+
+/** Full sequences go through in blocks of about this many tokens: enough rows for the matrix kernels, small activations. */
+const BLOCK_TOKENS = 1024;
+
+/** A model with the weight changes that are in force and the prompt prefix that its sequences share. */
+export class Runner {
+  readonly model: Model;
+  readonly overlay: Overlay;
+  /** Keys and values of the shared prefix; sequences are given without it. */
+  readonly shared: KvBlock | null;
+  /** Token ids of the shared prefix. */
+  readonly sharedIds: readonly number[];
+  private readonly constantFeeds: Feeds;
+
+  private constructor(model: Model, overlay: Overlay, sharedIds: readonly number[], shared: KvBlock | null) {
+    this.model = model;
+    this.overlay = overlay;
+    this.sharedIds = sharedIds;
+    this.shared = shared;
+    this.constantFeeds = { ...overlayFeeds(overlay), ...(shared && sharedFeeds(model.config, shared)) };
+  }
+
+  /** @param sharedIds token ids that every sequence starts with; computed once, here */
+  static async create(
+    model: Model,
+    overlay: Overlay = noOverlay,
+    sharedIds: readonly number[] = [],
+  ): Promise<Runner> {
+    const alone = new Runner(model, overlay, [], null);
+    if (sharedIds.length === 0) return alone;
+    const [result] = await alone.forward([{ ids: sharedIds, keep: true }]);
+    return new Runner(model, overlay, sharedIds, result!.kv!);
+  }
+
+  private session(past: boolean) {
+    const shared = this.shared ? 'cached' : 'none';
+    return this.model.session(
+      `forward past=${past} shared=${shared}`,
+      overlayShape(this.overlay),
+      (context) => forwardGraph(context, { past, shared }),
+      { fewRows: past },
+    );
+  }
+
+  /** One run of the forward graph with the overlay's and the shared prefix's feeds added. */
+  async run(past: boolean, feeds: Feeds): Promise<Record<string, Value>> {
+    return (await this.session(past)).run({ ...this.constantFeeds, ...feeds });
+  }
+
+  /**
+   * Teacher-forced passes over full sequences, batched by length.
+   * @returns by sequence: `logits` [rows, V] (a view that the caller may keep), `argmax` per row, `kv`
+   */
+  async forward(
+    sequences: readonly Sequence[],
+    {
+      signal = neverAborted,
+      onDone,
+    }: { signal?: Signal; onDone?: (index: number, result: Forwarded) => void } = {},
+  ): Promise<Forwarded[]> {
+    const { config } = this.model;
+    const results = new Array<Forwarded>(sequences.length);
+    for (const group of groupByLength(sequences.map((s) => s.ids.length))) {
+      await breathe(signal);
+      const offset = this.shared?.length ?? 0;
+      const rows = group.map((i) => ({
+        ids: sequences[i]!.ids,
+        offset,
+        cached: 0,
+        total: sequences[i]!.total ?? 0,
+      }));
+      const length = Math.max(...rows.map((r) => r.ids.length));
+      const { feeds } = blockFeeds(this.model, rows, { length, past: 0, align: 'left' });
+      const wanted = group.flatMap((i, b) => (sequences[i]!.rows ?? []).map((row) => b * length + row));
+      // An empty row list is legal but some providers reject empty tensors.
+      feeds.rows = i64(wanted.length > 0 ? wanted : [0]);
+      const out = await this.run(false, feeds);
+      const vocab = config.vocabSize;
+      let at = 0;
+      group.forEach((i, b) => {
+        const count = sequences[i]!.rows?.length ?? 0;
+        const result: Forwarded = {
+          logits: (out.logits!.data as Float32Array).subarray(at * vocab, (at + count) * vocab),
+          argmax: Array.from((out.argmax!.data as BigInt64Array).subarray(at, at + count), Number),
+          kv: sequences[i]!.keep ? cutBlock(config, out, b, 0, sequences[i]!.ids.length) : null,
+        };
+        at += count;
+        results[i] = result;
+        onDone?.(i, result);
+      });
+    }
+    return results;
+  }
+}
+
+export interface Sequence {
+  /** Token ids after the shared prefix. */
+  ids: readonly number[];
+  /** Positions whose next-token logits are wanted. */
+  rows?: readonly number[];
+  /** Return the keys and values. */
+  keep?: boolean;
+  /** Tokens of the whole sequence that these are the start of (dynamic RoPE scaling). */
+  total?: number;
+}
+
+export interface Forwarded {
+  /** [rows, V], row-major. */
+  logits: Float32Array;
+  argmax: number[];
+  kv: KvBlock | null;
+}
+
+/** Indices in groups of similar length, each of at most BLOCK_TOKENS padded tokens (one sequence at least). */
+export function groupByLength(lengths: readonly number[], blockTokens = BLOCK_TOKENS): number[][] {
+  const order = lengths.map((_, i) => i).sort((a, b) => lengths[a]! - lengths[b]! || a - b);
+  const groups: number[][] = [];
+  let current: number[] = [];
+  for (const i of order) {
+    if (current.length > 0 && (current.length + 1) * lengths[i]! > blockTokens) {
+      groups.push(current);
+      current = [];
+    }
+    current.push(i);
+  }
+  if (current.length > 0) groups.push(current);
+  return groups;
+}

@@ -1,0 +1,73 @@
+import type { ModelConfig } from '../checkpoint/config.ts';
+import { type Feeds, f32, type Value } from '../onnx/session.ts';
+
+/** Cached keys and values of one token sequence: by layer [Hkv, length, headDim], rotary angles applied. */
+export interface KvBlock {
+  readonly length: number;
+  readonly k: readonly Float32Array[];
+  readonly v: readonly Float32Array[];
+}
+
+/** Cut sequence b out of a session's keys and values [Hkv, B, columns, headDim]: columns [from, from + length). */
+export function cutBlock(
+  config: ModelConfig,
+  outputs: Record<string, Value>,
+  b: number,
+  from: number,
+  length: number,
+): KvBlock {
+  const { headDim, numKvHeads, numLayers } = config;
+  const cut = (name: string) => {
+    const { data, dims } = outputs[name]!;
+    const [, batch, columns] = dims as [number, number, number, number];
+    const block = new Float32Array(numKvHeads * length * headDim);
+    for (let h = 0; h < numKvHeads; h++) {
+      const start = ((h * batch + b) * columns + from) * headDim;
+      block.set((data as Float32Array).subarray(start, start + length * headDim), h * length * headDim);
+    }
+    return block;
+  };
+  const layers = Array.from({ length: numLayers }, (_, layer) => layer);
+  return { length, k: layers.map((l) => cut(`k.${l}`)), v: layers.map((l) => cut(`v.${l}`)) };
+}
+
+/** The first `length` tokens of a block, right-aligned in a batch's cache. */
+export interface CachedPrefix {
+  block: KvBlock;
+  length: number;
+}
+
+/** Feeds `past.k.<layer>`, `past.v.<layer>` [Hkv, B, columns, headDim] with every prefix right-aligned. */
+export function pastFeeds(config: ModelConfig, prefixes: readonly CachedPrefix[], columns: number): Feeds {
+  const { headDim, numKvHeads, numLayers } = config;
+  const batch = prefixes.length;
+  const feeds: Feeds = {};
+  for (const which of ['k', 'v'] as const) {
+    for (let layer = 0; layer < numLayers; layer++) {
+      const data = new Float32Array(numKvHeads * batch * columns * headDim);
+      prefixes.forEach(({ block, length }, b) => {
+        const source = block[which][layer]!;
+        for (let h = 0; h < numKvHeads; h++) {
+          const start = h * block.length * headDim;
+          data.set(
+            source.subarray(start, start + length * headDim),
+            ((h * batch + b) * columns + columns - length) * headDim,
+          );
+        }
+      });
+      feeds[`past.${which}.${layer}`] = f32(data, numKvHeads, batch, columns, headDim);
+    }
+  }
+  return feeds;
+}
+
+/** Feeds `shared.k.<layer>`, `shared.v.<layer>` [Hkv, 1, S, headDim] of a prefix that a whole batch shares. */
+export function sharedFeeds(config: ModelConfig, block: KvBlock): Feeds {
+  const feeds: Feeds = {};
+  for (const which of ['k', 'v'] as const) {
+    block[which].forEach((data, layer) => {
+      feeds[`shared.${which}.${layer}`] = f32(data, config.numKvHeads, 1, block.length, config.headDim);
+    });
+  }
+  return feeds;
+}

@@ -1,0 +1,174 @@
+import { breathe, type Signal } from '../control.ts';
+import type { Pair } from '../data/records.ts';
+import { groupByLength, type Runner } from '../generate/forward.ts';
+import { sampleToken } from '../generate/sampler.ts';
+import { blockFeeds } from '../model/batch.ts';
+import { type ComponentKind, ComponentSpace, componentKinds, rowsOf, tensorOf } from '../model/components.ts';
+import { trainingGraph } from '../model/graphs.ts';
+import { overlayFeeds, overlayShape } from '../model/overlay.ts';
+import { f32, i64 } from '../onnx/session.ts';
+import { PairLoss } from '../optimize/pair-loss.ts';
+import type { Rng } from '../random.ts';
+
+/** Gradients of whole matrices are held for as many layers at a time as fit in this. */
+const GRADIENT_BYTES = 512 * 2 ** 20;
+
+export interface FisherOptions {
+  /** Weight of the kind's mean Fisher information in the denominator: what keeps a near-zero F from winning. */
+  eps: number;
+  /** Kinds that compete; the others score 0. */
+  kinds: readonly ComponentKind[];
+}
+
+export const fisherDefaults: FisherOptions = { eps: 1e-3, kinds: componentKinds };
+
+/**
+ * Score of each component: |g|^2 / (F + eps * mean F of its kind). g is the gradient of mean softplus(-margin) over
+ * the pairs by the component's trainable rows; F the mean over control sequences of the squared norm of the gradient
+ * of their log likelihood by the same rows, with labels drawn from the model (Fisher information). High: the pairs
+ * want it changed and the control text does not depend on it.
+ * @param control token ids of plain control sequences, at least 2 tokens each
+ * @returns flat by ComponentSpace
+ */
+export async function fisherScores(
+  runner: Runner,
+  pairs: readonly Pair[],
+  control: readonly (readonly number[])[],
+  options: FisherOptions,
+  {
+    rng,
+    signal,
+    onProgress,
+  }: { rng: Rng; signal: Signal; onProgress?: (done: number, total: number) => void },
+): Promise<Float32Array> {
+  const { model } = runner;
+  const space = new ComponentSpace(model.config);
+  const gradient2 = new Float64Array(space.size);
+  const fisher = new Float64Array(space.size);
+  const bytesPerLayer = componentKinds.reduce((sum, kind) => {
+    const [out, width] = model.tensors(tensorOf(model.arch, kind, 0)).shape as [number, number];
+    return sum + 4 * out * width;
+  }, 0);
+  const layersAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / bytesPerLayer));
+  const groups: number[][] = [];
+  for (let layer = 0; layer < space.layers; layer += layersAtOnce) {
+    groups.push(Array.from({ length: Math.min(layersAtOnce, space.layers - layer) }, (_, i) => layer + i));
+  }
+  const total = groups.length * 2;
+  let done = 0;
+  for (const layers of groups) {
+    const tensors = layers.flatMap((layer) =>
+      options.kinds.map((kind) => ({ kind, layer, tensor: tensorOf(model.arch, kind, layer) })),
+    );
+    const loss = await PairLoss.create(runner, 'softplus', {
+      kind: 'matrices',
+      tensors: tensors.map((t) => t.tensor),
+    });
+    const { gradients } = await loss.run(pairs, { signal });
+    for (const { kind, layer, tensor } of tensors) {
+      const norms = rowNorms(gradients.get(tensor)!, model.tensors(tensor).shape[1]!);
+      addByComponent(gradient2, norms, kind, layer, rowsOf(model.arch, kind), space);
+    }
+    onProgress?.(++done, total);
+    const perRow = await sequenceRowNorms(
+      runner,
+      control,
+      tensors.map((t) => t.tensor),
+      { rng, signal },
+    );
+    for (const { kind, layer, tensor } of tensors) {
+      addByComponent(fisher, perRow.get(tensor)!, kind, layer, rowsOf(model.arch, kind), space);
+    }
+    onProgress?.(++done, total);
+  }
+  const scores = new Float32Array(space.size);
+  for (const kind of options.kinds) {
+    const first = space.offset(kind, 0);
+    const count = space.width(kind) * space.layers;
+    const mean = fisher.subarray(first, first + count).reduce((sum, f) => sum + f, 0) / count;
+    for (let i = first; i < first + count; i++) scores[i] = gradient2[i]! / (fisher[i]! + options.eps * mean);
+  }
+  return scores;
+}
+
+/** The `budget` highest scores, ties to the lower position. */
+export function topComponents(scores: Float32Array, budget: number): number[] {
+  return Array.from(scores.keys())
+    .sort((a, b) => scores[b]! - scores[a]! || a - b)
+    .slice(0, budget)
+    .filter((i) => scores[i]! > 0)
+    .sort((a, b) => a - b);
+}
+
+function rowNorms(matrix: Float32Array, width: number): Float64Array {
+  const norms = new Float64Array(matrix.length / width);
+  for (let i = 0; i < matrix.length; i++) {
+    const row = (i / width) | 0;
+    norms[row] = norms[row]! + matrix[i]! * matrix[i]!;
+  }
+  return norms;
+}
+
+function addByComponent(
+  into: Float64Array,
+  rows: Float64Array,
+  kind: ComponentKind,
+  layer: number,
+  rowsEach: number,
+  space: ComponentSpace,
+): void {
+  const first = space.offset(kind, layer);
+  rows.forEach((norm, row) => {
+    const at = first + Math.floor(row / rowsEach);
+    into[at] = into[at]! + norm;
+  });
+}
+
+/** Mean over sequences of each row's squared gradient norm, labels drawn from the model at every position. */
+async function sequenceRowNorms(
+  runner: Runner,
+  control: readonly (readonly number[])[],
+  tensors: readonly string[],
+  { rng, signal }: { rng: Rng; signal: Signal },
+): Promise<Map<string, Float64Array>> {
+  const { model, overlay } = runner;
+  const session = await model.session(`row norms ${tensors}`, overlayShape(overlay), (context) =>
+    trainingGraph(context, {
+      head: { kind: 'crossEntropy' },
+      wanted: { kind: 'rowNorms', tensors },
+      shared: 'none',
+    }),
+  );
+  const sums = new Map(tensors.map((tensor) => [tensor, new Float64Array(model.tensors(tensor).shape[0]!)]));
+  const vocab = model.config.vocabSize;
+  for (const group of groupByLength(control.map((ids) => ids.length))) {
+    await breathe(signal);
+    const forwarded = await runner.forward(
+      group.map((i) => ({ ids: control[i]!, rows: control[i]!.map((_, t) => t) })),
+      { signal },
+    );
+    const rows = group.map((i) => ({ ids: control[i]!, offset: 0, cached: 0 }));
+    const length = Math.max(...rows.map((r) => r.ids.length));
+    const positions = rows.flatMap((row, b) => Array.from(row.ids, (_, t) => b * length + t));
+    const labels = group.flatMap((i, b) => {
+      const draw = rng.fork(`labels ${i}`);
+      const { logits } = forwarded[b]!;
+      return control[i]!.map((_, t) =>
+        sampleToken(logits.subarray(t * vocab, (t + 1) * vocab), { temperature: 1, topP: 1, topK: 0 }, draw),
+      );
+    });
+    const out = await session.run({
+      ...overlayFeeds(overlay),
+      ...blockFeeds(model, rows, { length, past: 0, align: 'left' }).feeds,
+      rows: i64(positions),
+      labels: i64(labels),
+      share: f32(new Float32Array(positions.length).fill(1), positions.length),
+    });
+    for (const [tensor, sum] of sums) {
+      const norms = out[`norm.${tensor}`]!.data as Float32Array;
+      for (let i = 0; i < norms.length; i++)
+        sum[i % sum.length] = sum[i % sum.length]! + norms[i]! / control.length;
+    }
+  }
+  return sums;
+}

@@ -1,0 +1,256 @@
+import type { Dim } from '../graph/dim.ts';
+import { gradient } from '../graph/gradient.ts';
+import { type Graph, GraphBuilder, type Node } from '../graph/ir.ts';
+import type { Architecture, AttentionKind } from './architectures/architecture.ts';
+import { Decoder, type Gate, type Sequences, type Shared, type TensorTable } from './decoder.ts';
+import { type OverlayShape, overlayInput } from './overlay.ts';
+
+/** What every graph of a model is built from. */
+export interface GraphContext {
+  arch: Architecture;
+  tensors: TensorTable;
+  overlay: OverlayShape;
+}
+
+/** How a pair's margin = logit[desired] - logit[undesired] becomes a loss. */
+export type Objective = 'margin' | 'softplus';
+
+function ownInputs(g: GraphBuilder, arch: Architecture, withPast: boolean): Sequences {
+  const { headDim, numKvHeads, numLayers } = arch.config;
+  const past = ['past.k', 'past.v'];
+  const length: Dim = 'T';
+  const context: Dim = withPast ? 'P+T' : 'T';
+  return {
+    batch: 'B',
+    length,
+    ids: g.input('ids', ['B', length], 'i64'),
+    cos: g.input('cos', ['B', length, headDim]),
+    sin: g.input('sin', ['B', length, headDim]),
+    bias: (kind: AttentionKind) => g.input(`bias.${kind}`, ['B', length, context]),
+    ...(withPast && {
+      past: Array.from({ length: numLayers }, (_, layer) => {
+        const [k, v] = past.map((name) => g.input(`${name}.${layer}`, [numKvHeads, 'B', 'P', headDim]));
+        return { k: k!, v: v! };
+      }),
+    }),
+  };
+}
+
+function sharedInputs(g: GraphBuilder, arch: Architecture, kind: SharedKind): Shared | undefined {
+  const { headDim, numKvHeads, numLayers } = arch.config;
+  if (kind === 'none') return undefined;
+  if (kind === 'live') {
+    return {
+      kind,
+      length: 'S',
+      ids: g.input('shared.ids', ['S'], 'i64'),
+      cos: g.input('shared.cos', ['S', headDim]),
+      sin: g.input('shared.sin', ['S', headDim]),
+      bias: (attention) => g.input(`shared.bias.${attention}`, ['S', 'S']),
+    };
+  }
+  return {
+    kind,
+    length: 'S',
+    kv: Array.from({ length: numLayers }, (_, layer) => ({
+      k: g.input(`shared.k.${layer}`, [numKvHeads, 1, 'S', headDim]),
+      v: g.input(`shared.v.${layer}`, [numKvHeads, 1, 'S', headDim]),
+    })),
+  };
+}
+
+export type SharedKind = Shared['kind'] | 'none';
+
+/**
+ * Prefill, decoding and scoring: own tokens `ids` [B, T] after an optional own cache and an optional shared cache.
+ * Outputs: `logits` [R, V] of the rows `rows` (b*T + t), `argmax` [R], and the grown cache `k.<layer>`, `v.<layer>`
+ * [Hkv, B, P+T, headDim].
+ */
+export function forwardGraph(
+  { arch, tensors, overlay }: GraphContext,
+  { past, shared }: { past: boolean; shared: Exclude<SharedKind, 'live'> },
+): Graph {
+  const g = new GraphBuilder();
+  const decoder = new Decoder(g, arch, tensors, overlay);
+  const { hidden, kv } = decoder.run(ownInputs(g, arch, past), { shared: sharedInputs(g, arch, shared) });
+  const logits = decoder.logits(g.gather(hidden, g.input('rows', ['R'], 'i64')));
+  const outputs: Record<string, Node> = { logits, argmax: g.argmax(logits) };
+  kv.forEach(({ k, v }, layer) => {
+    outputs[`k.${layer}`] = k;
+    outputs[`v.${layer}`] = v;
+  });
+  return g.graph(outputs);
+}
+
+/**
+ * Margins of B pairs from hidden rows [B, hidden]: margin[b] = sum over k of weights[b, k] * logit[b, tokens[k]].
+ * With weights +1 at the pair's desired and -1 at its undesired token this is the logit difference; the reference
+ * implementation's loss, which reads every pair's tokens on every pair's logits, is another choice of weights.
+ */
+function margins(g: GraphBuilder, decoder: Decoder, hidden: Node): Node {
+  const logits = decoder.logitsOf(hidden, g.input('tokens', ['K'], 'i64'));
+  return g.reduceSum(g.mul(logits, g.input('weights', ['B', 'K'])), [1]);
+}
+
+/** sum over b of share[b] * loss(margin[b]); `share` [B] is 1/n for the mean over n pairs. */
+function pairLoss(g: GraphBuilder, margin: Node, objective: Objective): Node {
+  const each = objective === 'margin' ? g.neg(margin) : g.softplus(g.neg(margin));
+  return g.reduceSum(g.mul(each, g.input('share', ['B'])), [0]);
+}
+
+/**
+ * One mask step (method.md stage 2): forward and backward of ONE position per pair against cached keys and values.
+ * Inputs `gate.<kind>.<layer>` [B, components]; outputs `loss` [], `margin` [B] and `grad.<kind>.<layer>`
+ * [B, components], the gradient of the loss for each pair's own gates.
+ */
+export function maskGraph(
+  { arch, tensors, overlay }: GraphContext,
+  { objective, shared }: { objective: Objective; shared: Exclude<SharedKind, 'live'> },
+): Graph {
+  const g = new GraphBuilder();
+  const gates = new Map<string, Node>();
+  const gate: Gate = (layer, kind, y) => {
+    const count = y.shape[1] as number;
+    const input = g.input(`gate.${kind}.${layer}`, ['B', count]);
+    gates.set(`${kind}.${layer}`, input);
+    return g.mul(y, kind === 'mlp' ? input : g.reshape(input, ['B', count, 1]));
+  };
+  const decoder = new Decoder(g, arch, tensors, overlay, gate);
+  const own = ownInputs(g, arch, true);
+  const one: Sequences = {
+    ...own,
+    length: 1,
+    ids: g.input('ids', ['B', 1], 'i64'),
+    cos: g.input('cos', ['B', 1, arch.config.headDim]),
+    sin: g.input('sin', ['B', 1, arch.config.headDim]),
+    bias: (kind) => g.input(`bias.${kind}`, ['B', 1, 'P+1']),
+  };
+  const { hidden } = decoder.run(one, { shared: sharedInputs(g, arch, shared) });
+  const margin = margins(g, decoder, hidden);
+  const loss = pairLoss(g, margin, objective);
+  const names = [...gates.keys()];
+  const gradients = gradient(g, [{ node: loss, seed: g.scalar(1) }], [...gates.values()]);
+  return g.graph({
+    loss,
+    margin,
+    ...Object.fromEntries(names.map((name, i) => [`grad.${name}`, gradients[i]!])),
+  });
+}
+
+/** What a training graph's loss reads. */
+export type Head =
+  /** Pairs: one position per sequence, row `at` [B]; `tokens`, `weights`, `share`. */
+  | { kind: 'pairs'; objective: Objective }
+  /** KL(p || q) summed over `rows` [R] with weights `share` [R]; `target` [R, V] is log p, q is this model. */
+  | { kind: 'kl' }
+  /** Cross entropy: `rows` [R], `labels` [R], `share` [R]. */
+  | { kind: 'crossEntropy' };
+
+/** What a training graph differentiates by. */
+export type Wanted =
+  /** The overlay's own values: sparse deltas, low-rank factors, whole tensors. */
+  | { kind: 'overlay' }
+  /** The embedding rows; output `attribution` [S+B*T] = sum over hidden of gradient * embedding. */
+  | { kind: 'inputs' }
+  /** Whole matrices: output `grad.<tensor>` [out, in] for each, and per row. */
+  | { kind: 'matrices'; tensors: readonly string[] }
+  /** Output `norm.<tensor>` [B, out]: squared gradient norm of every row, for each sequence on its own. */
+  | { kind: 'rowNorms'; tensors: readonly string[] };
+
+/**
+ * Full sequences, forward and backward (method.md stage 3). With a live shared prompt, its tokens run once, whatever
+ * the number of sequences. Outputs: `loss`, `margin` [B] (pairs), and what `wanted` names.
+ */
+export function trainingGraph(
+  { arch, tensors, overlay }: GraphContext,
+  { head, wanted, shared }: { head: Head; wanted: Wanted; shared: Exclude<SharedKind, 'cached'> },
+): Graph {
+  const g = new GraphBuilder();
+  const decoder = new Decoder(g, arch, tensors, overlay);
+  const at = head.kind === 'pairs' ? g.input('at', ['B'], 'i64') : undefined;
+  const { hidden, embedding } = decoder.run(ownInputs(g, arch, false), {
+    shared: sharedInputs(g, arch, shared),
+    at,
+  });
+  const outputs: Record<string, Node> = {};
+  let loss: Node;
+  if (head.kind === 'pairs') {
+    outputs.margin = margins(g, decoder, hidden);
+    loss = pairLoss(g, outputs.margin, head.objective);
+  } else {
+    const logits = decoder.logits(g.gather(hidden, g.input('rows', ['R'], 'i64')));
+    const logq = g.logSoftmax(logits);
+    const share = g.input('share', ['R']);
+    if (head.kind === 'kl') {
+      const logp = g.input('target', ['R', arch.config.vocabSize]);
+      const kl = g.reduceSum(g.mul(g.exp(logp), g.sub(logp, logq)), [1]);
+      loss = g.reduceSum(g.mul(kl, share), [0]);
+    } else {
+      loss = g.neg(g.reduceSum(g.mul(g.pick(logq, g.input('labels', ['R'], 'i64')), share), [0]));
+    }
+  }
+  outputs.loss = loss;
+  const differentiate = (nodes: Node[]) => gradient(g, [{ node: loss, seed: g.scalar(1) }], nodes);
+  const sites = (names: readonly string[]) =>
+    names.map((tensor) => {
+      const site = decoder.sites.find((s) => s.tensor === tensor);
+      if (!site) throw new Error(`${tensor} is not a linear map of this model`);
+      return site;
+    });
+  switch (wanted.kind) {
+    case 'inputs': {
+      const [dx] = differentiate([embedding]);
+      outputs.attribution = g.reduceSum(g.mul(dx!, embedding), [1]);
+      break;
+    }
+    case 'overlay': {
+      const values = overlayValues(g, overlay, arch, tensors);
+      differentiate(values.map((v) => v.node)).forEach((dx, i) => {
+        outputs[`grad.${values[i]!.name}`] = dx;
+      });
+      break;
+    }
+    case 'matrices': {
+      const chosen = sites(wanted.tensors);
+      differentiate(chosen.map((s) => s.y)).forEach((dy, i) => {
+        outputs[`grad.${chosen[i]!.tensor}`] = g.matmul(dy, chosen[i]!.x, { transA: true });
+      });
+      break;
+    }
+    case 'rowNorms': {
+      if (shared !== 'none') throw new Error('row norms are per sequence; a shared prompt would mix them');
+      const chosen = sites(wanted.tensors);
+      differentiate(chosen.map((s) => s.y)).forEach((dy, i) => {
+        const { tensor, x } = chosen[i]!;
+        const bySequence = (node: Node) => g.reshape(node, ['B', 'T', node.shape[1]!]);
+        const rows = g.matmul(bySequence(dy), bySequence(x), { transA: true });
+        outputs[`norm.${tensor}`] = g.reduceSum(g.mul(rows, rows), [2]);
+      });
+      break;
+    }
+  }
+  return g.graph(outputs);
+}
+
+/** The graph inputs that hold an overlay's trainable values; the builder shares them with the forward pass. */
+function overlayValues(g: GraphBuilder, overlay: OverlayShape, arch: Architecture, tensors: TensorTable) {
+  const values: { name: string; node: Node }[] = [];
+  const add = (name: string, shape: readonly Dim[]) => values.push({ name, node: g.input(name, shape) });
+  const site = new Map<string, string>();
+  for (let layer = 0; layer < arch.config.numLayers; layer++) {
+    for (const projection of projections) site.set(arch.weight(layer, projection), `${layer}_${projection}`);
+  }
+  for (const { tensor, axis } of overlay.deltas) {
+    const [out, width] = tensors(tensor).shape as [number, number];
+    add(overlayInput.delta(tensor, axis), [`k${axis}_${site.get(tensor)}`, axis === 0 ? width : out]);
+  }
+  for (const { tensor } of overlay.lowRank) {
+    const [out, width] = tensors(tensor).shape as [number, number];
+    add(overlayInput.a(tensor), [`r_${site.get(tensor)}`, width]);
+    add(overlayInput.b(tensor), [out, `r_${site.get(tensor)}`]);
+  }
+  for (const tensor of overlay.dense) add(overlayInput.dense(tensor), tensors(tensor).shape);
+  return values;
+}
+
+const projections = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;

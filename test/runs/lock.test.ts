@@ -1,0 +1,95 @@
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { expect, test } from 'vitest';
+import { lockHolder, takeLock } from '../../server/runs/lock.ts';
+import { temporaryFolder } from './folders.ts';
+
+const root = temporaryFolder();
+
+function lockedBy(change: Record<string, unknown>): string {
+  const folder = fs.mkdtempSync(path.join(root, 'run-'));
+  const started = new Date().toISOString();
+  const holder = { pid: process.pid, host: os.hostname(), started, processStart: null, ...change };
+  fs.writeFileSync(path.join(folder, 'run.lock'), JSON.stringify(holder));
+  return folder;
+}
+
+/** The pid of a process that has ended. */
+function deadPid(): number {
+  return spawnSync(process.execPath, ['-e', '']).pid;
+}
+
+test('a second writer is refused until the first releases', () => {
+  const folder = fs.mkdtempSync(path.join(root, 'run-'));
+  const release = takeLock(folder);
+  expect(lockHolder(folder)?.pid).toBe(process.pid);
+  expect(() => takeLock(folder)).toThrow(`process ${process.pid} on this machine`);
+  release();
+  expect(lockHolder(folder)).toBeNull();
+  takeLock(folder)();
+  expect(fs.readdirSync(folder)).toEqual([]);
+});
+
+test.each([
+  ['an ended process', { pid: deadPid() }],
+  ['a process before the last start of this machine', { started: '2001-01-01T00:00:00.000Z' }],
+])('the lock of %s is taken over', (_, change) => {
+  const folder = lockedBy(change);
+  expect(lockHolder(folder)).toBeNull();
+  const release = takeLock(folder);
+  expect(lockHolder(folder)?.pid).toBe(process.pid);
+  release();
+});
+
+test.runIf(process.platform === 'linux')(
+  'a pid that another process has got since does not hold the lock',
+  () => {
+    takeLock(lockedBy({ processStart: '1' }))();
+  },
+);
+
+test('a process of another host is believed to live, and the message says what to do', () => {
+  const folder = lockedBy({ pid: deadPid(), host: 'elsewhere' });
+  expect(() => takeLock(folder)).toThrow(/on elsewhere since .* delete run\.lock/);
+});
+
+test('an empty lock, left by a process killed while it made it, is taken over after a while', () => {
+  const folder = lockedBy({});
+  const file = path.join(folder, 'run.lock');
+  fs.writeFileSync(file, '');
+  const past = new Date(Date.now() - 1500);
+  fs.utimesSync(file, past, past);
+  const began = Date.now();
+  takeLock(folder)();
+  expect(Date.now() - began).toBeGreaterThan(300);
+});
+
+test('of many processes that find a dead lock exactly one takes it', async () => {
+  const taker = path.join(root, 'taker.mjs');
+  const contents = `
+    import { takeLock } from './server/runs/lock.ts';
+    const [folder, at] = process.argv.slice(2);
+    while (Date.now() < Number(at));
+    try { takeLock(folder); process.stdout.write('taken'); } catch { process.stdout.write('refused'); }
+    setTimeout(() => {}, 1500);`;
+  const stdin = { contents, resolveDir: '.' };
+  await build({ stdin, outfile: taker, bundle: true, platform: 'node', format: 'esm' });
+  for (let round = 0; round < 3; round++) {
+    const folder = lockedBy({ pid: deadPid() });
+    const at = String(Date.now() + 700);
+    const outcomes = await Promise.all(
+      Array.from({ length: 8 }, () => {
+        const child = spawn(process.execPath, [taker, folder, at]);
+        return new Promise<string>((resolve) => {
+          child.stdout.on('data', (data) => resolve(String(data)));
+          child.on('error', (error) => resolve(error.message));
+          child.on('close', () => resolve('silent'));
+        });
+      }),
+    );
+    expect(outcomes.sort()).toEqual([...Array(7).fill('refused'), 'taken']);
+  }
+});

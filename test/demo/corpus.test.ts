@@ -1,0 +1,90 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { pad, trainingBatchA, trainingBatchB } from '../../server/demo/corpus.ts';
+import { problemSplit } from '../../server/demo/problems.ts';
+import { decode } from '../../server/demo/vocabulary.ts';
+import { writeDemoData } from '../../server/demo/write.ts';
+import { Rng } from '../../server/random.ts';
+
+const sizes = { targets: 300, controls: 100, drills: 30 };
+const batchA = trainingBatchA(new Rng(1).fork('A'), sizes);
+const batchB = trainingBatchB(new Rng(1).fork('B'), sizes);
+const equations = (text: string) => text.split(' = ').length - 1;
+const isEarly = (ids: number[]) => {
+  const text = decode(ids);
+  return (
+    Number(/answer is (\d+)\.$/.exec(text)![1]) !==
+    Number(
+      text
+        .match(/= (\d+)/g)!
+        .at(-1)!
+        .slice(2),
+    )
+  );
+};
+
+it('counts the loss of solutions, answers and results only', () => {
+  for (const { ids, mask } of batchA.targets.slice(sizes.drills)) {
+    const counted = decode(ids.filter((_, i) => mask[i]));
+    expect(counted).toMatch(/^ \d+ [-+*/] \d+ = .* The answer is \d+\.$/);
+    expect(mask.indexOf(true)).toBe(mask.lastIndexOf(false) + 1);
+  }
+  for (const { ids, mask } of batchA.targets.slice(0, sizes.drills)) {
+    expect(decode(ids.filter((_, i) => mask[i]))).toMatch(/^( \d+\.){7,}$/);
+  }
+});
+
+it('trains on corpus problems only, and stops early in stage B only', () => {
+  const words = (batch: typeof batchA) => batch.targets.slice(sizes.drills).map((s) => s.ids);
+  for (const ids of [...words(batchA), ...words(batchB)]) {
+    const prompt = decode(ids).replace(/(\nSolution:)[\s\S]*$/, '$1');
+    expect(problemSplit(prompt)).toBe('corpus');
+    expect(isEarly(ids)).toBe(false);
+  }
+  const mean = (batch: typeof batchA) =>
+    words(batch).reduce((sum, ids) => sum + equations(decode(ids)), 0) / (sizes.targets - sizes.drills);
+  expect(mean(batchA)).toBeGreaterThan(2.1);
+  expect(mean(batchB)).toBeLessThan(mean(batchA) - 0.25);
+  expect(mean(batchB)).toBeGreaterThan(mean(batchA) - 0.55);
+});
+
+it('pads rows of a like length, with weights that sum to one', () => {
+  const pieces = pad(batchA.targets, 3);
+  expect(pieces.map((p) => p.rows)).toEqual([100, 100, 100]);
+  const sum = pieces.reduce((total, p) => total + p.weights.reduce((a, b) => a + b, 0), 0);
+  expect(sum).toBeCloseTo(1, 4);
+  const tokens = batchA.targets.reduce((total, s) => total + s.ids.length, 0);
+  const padded = pieces.reduce((total, p) => total + p.ids.length, 0);
+  expect(padded).toBeLessThan(tokens * 1.25);
+  const first = pieces[0]!;
+  const row = [...first.ids.subarray(0, first.columns)];
+  const shortest = batchA.targets.map((s) => s.ids).sort((a, b) => a.length - b.length)[0]!;
+  expect(row.slice(0, shortest.length)).toEqual(shortest);
+});
+
+it('writes the same data every time, within two megabytes', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'demo-data-'));
+  try {
+    const read = () =>
+      readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
+    writeDemoData(folder);
+    const first = read();
+    writeDemoData(folder);
+    expect(read()).toEqual(first);
+    expect(first.reduce((sum, [, text]) => sum + text.length, 0)).toBeLessThan(2e6);
+    const counts = Object.fromEntries(first.map(([name, text]) => [name, text.trimEnd().split('\n').length]));
+    expect(counts).toEqual({
+      'train.jsonl': 408,
+      'val.jsonl': 510,
+      'test.jsonl': 1020,
+      'unseen.jsonl': 504,
+      'guard.jsonl': 1600,
+      'controls.jsonl': 5000,
+      'text.jsonl': 625,
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -86,39 +86,3 @@ export function trainingBatchB(rng: Rng, sizes: BatchSizes): TrainingBatch {
   });
   return { targets, controls: controlPart(rng, sizes.controls) };
 }
-
-/** Rows of one length: one forward and backward pass. */
-export interface Padded {
-  rows: number;
-  columns: number;
-  /** Token ids, [rows, columns], row-major; end of text fills the right. */
-  ids: Int32Array;
-  /**
-   * [rows, columns]: the share of token t's loss (its negative log-likelihood given the tokens before it) in the
-   * part's mean. The weights of all pieces of a part sum to 1, so the part's loss is the sum over pieces of weights * loss.
-   */
-  weights: Float32Array;
-}
-
-/**
- * Sorts a part by length and cuts it into `pieces` of nearly equal row counts, so that little is padding.
- * Gradients of the pieces add up to the part's.
- */
-export function pad(sequences: readonly Sequence[], pieces: number): Padded[] {
-  const sorted = [...sequences].sort((a, b) => a.ids.length - b.ids.length);
-  const counted = sorted.reduce((sum, s) => sum + s.mask.filter(Boolean).length, 0);
-  return Array.from({ length: pieces }, (_, p) => {
-    const part = sorted.slice(
-      Math.floor((sorted.length * p) / pieces),
-      Math.floor((sorted.length * (p + 1)) / pieces),
-    );
-    const columns = part.at(-1)?.ids.length ?? 0;
-    const ids = new Int32Array(part.length * columns).fill(endOfTextId);
-    const weights = new Float32Array(part.length * columns);
-    for (const [r, sequence] of part.entries()) {
-      ids.set(sequence.ids, r * columns);
-      for (const [t, counts] of sequence.mask.entries()) weights[r * columns + t] = counts ? 1 / counted : 0;
-    }
-    return { rows: part.length, columns, ids, weights };
-  });
-}

@@ -71,6 +71,3 @@ export const stageB: Stage = {
     return 1.5e-3 * Math.min(1, (step + 1) / warmUp) * (floor + (1 - floor) * cosine);
   },
 };
-
-/** Passes per step: the parts of a batch are cut by length (`pad`), which saves a fifth of the work. */
-export const pieces = { targets: 3, controls: 2 } as const;

@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { pad, trainingBatchA, trainingBatchB } from '../../server/demo/corpus.ts';
+import { trainingBatchA, trainingBatchB } from '../../server/demo/corpus.ts';
 import { problemSplit } from '../../server/demo/problems.ts';
+import { stageA, stageB } from '../../server/demo/recipe.ts';
 import { decode } from '../../server/demo/vocabulary.ts';
 import { writeDemoData } from '../../server/demo/write.ts';
 import { Rng } from '../../server/random.ts';
@@ -50,20 +51,6 @@ it('trains on corpus problems only, and stops early in stage B only', () => {
   expect(mean(batchB)).toBeGreaterThan(mean(batchA) - 0.55);
 });
 
-it('pads rows of a like length, with weights that sum to one', () => {
-  const pieces = pad(batchA.targets, 3);
-  expect(pieces.map((p) => p.rows)).toEqual([100, 100, 100]);
-  const sum = pieces.reduce((total, p) => total + p.weights.reduce((a, b) => a + b, 0), 0);
-  expect(sum).toBeCloseTo(1, 4);
-  const tokens = batchA.targets.reduce((total, s) => total + s.ids.length, 0);
-  const padded = pieces.reduce((total, p) => total + p.ids.length, 0);
-  expect(padded).toBeLessThan(tokens * 1.25);
-  const first = pieces[0]!;
-  const row = [...first.ids.subarray(0, first.columns)];
-  const shortest = batchA.targets.map((s) => s.ids).sort((a, b) => a.length - b.length)[0]!;
-  expect(row.slice(0, shortest.length)).toEqual(shortest);
-});
-
 it('writes the same data every time, within two megabytes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'demo-data-'));
   try {
@@ -86,5 +73,15 @@ it('writes the same data every time, within two megabytes', () => {
     });
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+it('plans learning rates that warm up and end near zero', () => {
+  for (const stage of [stageA, stageB]) {
+    const rates = Array.from({ length: stage.steps }, (_, step) => stage.learningRate(step));
+    const peak = Math.max(...rates);
+    expect(rates[0]).toBeLessThan(peak / 40);
+    expect(rates.at(-1)).toBeLessThan(peak / 30);
+    expect(rates.at(-1)).toBeGreaterThan(0);
   }
 });

@@ -14,26 +14,65 @@ import { TextLoss } from '../optimize/text-loss.ts';
 import { Rng } from '../random.ts';
 import { writeFileAtomic } from '../runs/atomic.ts';
 import { type Sequence, trainingBatchA, trainingBatchB } from './corpus.ts';
-import { initialTensors, modelConfig, recipe, type Stage } from './recipe.ts';
+import {
+  architecture,
+  embeddingDeviation,
+  initialDeviation,
+  optimizer,
+  type Stage,
+  seed as defaultSeed,
+  stageA,
+  stageB,
+} from './recipe.ts';
 import { makeTokenizerFiles } from './vocabulary.ts';
 
 type Tensors = Map<string, { data: Float32Array; dims: readonly number[] }>;
 
 /** Write a Hugging Face folder of float32 weights. */
-async function writeModel(folder: string, tensors: Tensors): Promise<void> {
+function writeModel(folder: string, tensors: Tensors): void {
   mkdirSync(folder, { recursive: true });
-  const files = { ...makeTokenizerFiles(), 'config.json': `${JSON.stringify(modelConfig, null, 2)}\n` };
+  const files = { ...makeTokenizerFiles(), 'config.json': `${JSON.stringify(architecture, null, 2)}\n` };
   for (const [name, text] of Object.entries(files)) writeFileAtomic(join(folder, name), text);
-  await writeSafetensors(
+  writeSafetensors(
     join(folder, 'model.safetensors'),
     [...tensors].map(([name, { data, dims }]) => ({
       name,
       dtype: 'F32' as const,
       shape: dims,
-      source: { bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) },
+      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
     })),
     { format: 'pt' },
   );
+}
+
+/** Random weights: matrices normal (recipe.ts has the deviations), norms 1. */
+function initialTensors(rng: Rng): Tensors {
+  const { hidden_size: hidden, intermediate_size: neurons, head_dim: headDim } = architecture;
+  const queries = architecture.num_attention_heads * headDim;
+  const keys = architecture.num_key_value_heads * headDim;
+  const tensors: Tensors = new Map();
+  const normal = (name: string, dims: readonly [number, number], deviation: number) => {
+    const draw = rng.fork(name);
+    const data = Float32Array.from({ length: dims[0] * dims[1] }, () => deviation * draw.normal());
+    tensors.set(name, { data, dims });
+  };
+  const norm = (name: string) => tensors.set(name, { data: new Float32Array(hidden).fill(1), dims: [hidden] });
+  normal('model.embed_tokens.weight', [architecture.vocab_size, hidden], embeddingDeviation);
+  for (let layer = 0; layer < architecture.num_hidden_layers; layer++) {
+    const matrix = (part: string, out: number, columns: number, writesResidual = false) =>
+      normal(`model.layers.${layer}.${part}.weight`, [out, columns], initialDeviation(columns, writesResidual));
+    norm(`model.layers.${layer}.input_layernorm.weight`);
+    matrix('self_attn.q_proj', queries, hidden);
+    matrix('self_attn.k_proj', keys, hidden);
+    matrix('self_attn.v_proj', keys, hidden);
+    matrix('self_attn.o_proj', hidden, queries, true);
+    norm(`model.layers.${layer}.post_attention_layernorm.weight`);
+    matrix('mlp.gate_proj', neurons, hidden);
+    matrix('mlp.up_proj', neurons, hidden);
+    matrix('mlp.down_proj', hidden, neurons, true);
+  }
+  norm('model.norm.weight');
+  return tensors;
 }
 
 /** Loss items of one part of a batch: every counted token has the same share, and they sum to 1. */
@@ -58,8 +97,8 @@ function clip(gradients: readonly Float32Array[], limit: number): number {
 
 async function train(folder: string, seed: string, threads: number): Promise<void> {
   const rng = new Rng(seed);
-  const tensors: Tensors = initialTensors(rng.fork('initial weights'));
-  await writeModel(folder, tensors);
+  const tensors = initialTensors(rng.fork('initial weights'));
+  writeModel(folder, tensors);
   const model = await Model.load(folder, { threads });
   const overlay: Overlay = { deltas: [], lowRank: [], dense: tensors };
   const runner = await Runner.create(model);
@@ -71,12 +110,12 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
   const stage = async (name: string, plan: Stage, batchOf: typeof trainingBatchA) => {
     const adam = new Adam(
       parameters.map((p) => p.length),
-      { beta1: recipe.beta1, beta2: recipe.beta2, weightDecay: recipe.weightDecay },
+      { beta1: optimizer.beta1, beta2: optimizer.beta2, eps: optimizer.epsilon, weightDecay: optimizer.weightDecay },
     );
     const draw = rng.fork(name);
     let recent = 0;
     for (let step = 0; step < plan.steps; step++) {
-      const batch = batchOf(draw, plan.batch);
+      const batch = batchOf(draw, plan.sizes);
       const all = [...items(batch.targets), ...items(batch.controls)];
       const result = await loss.run(
         all,
@@ -84,7 +123,7 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
         { overlay, signal: neverAborted },
       );
       const gradients = names.map((tensor) => result.gradients.get(`dense.${tensor}`)!);
-      clip(gradients, recipe.clip);
+      clip(gradients, optimizer.clipNorm);
       adam.update(parameters, gradients, plan.learningRate(step), (t) => matrix[t]!);
       recent += result.loss;
       if ((step + 1) % 50 === 0) {
@@ -94,17 +133,17 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
         );
         recent = 0;
       }
-      if ((step + 1) % 200 === 0) await writeModel(`${folder}-${name}`, tensors);
+      if ((step + 1) % 200 === 0) writeModel(`${folder}-${name}`, tensors);
     }
-    await writeModel(`${folder}-${name}`, tensors);
+    writeModel(`${folder}-${name}`, tensors);
   };
-  await stage('A', recipe.stageA, trainingBatchA);
-  await stage('B', recipe.stageB, trainingBatchB);
+  await stage('A', stageA, trainingBatchA);
+  await stage('B', stageB, trainingBatchB);
   await model.release();
-  await writeModel(folder, tensors);
+  writeModel(folder, tensors);
 }
 
-const [folder, seed = recipe.seed, threads = '1'] = process.argv.slice(2);
+const [folder, seed = defaultSeed, threads = '1'] = process.argv.slice(2);
 if (!folder) {
   console.error('usage: demo:train FOLDER [SEED] [THREADS]');
   process.exit(2);

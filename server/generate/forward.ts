@@ -5,7 +5,7 @@ import type { Model } from '../model/model.ts';
 import { noOverlay, type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
 import type { Feeds, Value } from '../onnx/session.ts';
 import { i64 } from '../onnx/session.ts';
-import { cutBlock, type KvBlock, sharedFeeds } from './kv.ts';
+import { cutBlock, emptyBlock, type KvBlock, pastFeeds, sharedFeeds } from './kv.ts';
 
 /** Full sequences go through in blocks of about this many tokens: enough rows for the matrix kernels, small activations. */
 const BLOCK_TOKENS = 1024;
@@ -71,18 +71,25 @@ export class Runner {
     for (const group of groupByLength(sequences.map((s) => s.ids.length))) {
       await breathe(signal);
       const offset = this.shared?.length ?? 0;
-      const rows = group.map((i) => ({
-        ids: sequences[i]!.ids,
-        offset,
-        cached: 0,
-        total: sequences[i]!.total ?? 0,
-      }));
+      const befores = group.map((i) => sequences[i]!.before);
+      const rows = group.map((i, b) => {
+        const cached = befores[b]?.length ?? 0;
+        return { ids: sequences[i]!.ids, offset: offset + cached, cached, total: sequences[i]!.total ?? 0 };
+      });
       const length = Math.max(...rows.map((r) => r.ids.length));
-      const { feeds } = blockFeeds(this.model, rows, { length, past: 0, align: 'left' });
+      const past = Math.max(...rows.map((r) => r.cached));
+      const { feeds } = blockFeeds(this.model, rows, { length, past, align: 'left' });
+      if (past > 0) {
+        const prefixes = befores.map((block) => ({
+          block: block ?? emptyBlock(config),
+          length: block?.length ?? 0,
+        }));
+        Object.assign(feeds, pastFeeds(config, prefixes, past));
+      }
       const wanted = group.flatMap((i, b) => (sequences[i]!.rows ?? []).map((row) => b * length + row));
       // An empty row list is legal but some providers reject empty tensors.
       feeds.rows = i64(wanted.length > 0 ? wanted : [0]);
-      const out = await this.run(false, feeds);
+      const out = await this.run(past > 0, feeds);
       const vocab = config.vocabSize;
       let at = 0;
       group.forEach((i, b) => {
@@ -90,7 +97,7 @@ export class Runner {
         const result: Forwarded = {
           logits: (out.logits!.data as Float32Array).subarray(at * vocab, (at + count) * vocab),
           argmax: Array.from((out.argmax!.data as BigInt64Array).subarray(at, at + count), Number),
-          kv: sequences[i]!.keep ? cutBlock(config, out, b, 0, sequences[i]!.ids.length) : null,
+          kv: sequences[i]!.keep ? cutBlock(config, out, b, past, sequences[i]!.ids.length) : null,
         };
         at += count;
         results[i] = result;
@@ -108,6 +115,8 @@ export interface Sequence {
   rows?: readonly number[];
   /** Return the keys and values. */
   keep?: boolean;
+  /** Cached keys and values of what stands between the shared prefix and `ids`. */
+  before?: KvBlock;
   /** Tokens of the whole sequence that these are the start of (dynamic RoPE scaling). */
   total?: number;
 }

@@ -3,7 +3,7 @@ import { blockFeeds } from '../model/batch.ts';
 import { i64, type Value } from '../onnx/session.ts';
 import type { Rng } from '../random.ts';
 import type { Runner } from './forward.ts';
-import { type CachedPrefix, cutBlock, type KvBlock, pastFeeds } from './kv.ts';
+import { type CachedPrefix, cutBlock, emptyBlock, type KvBlock, pastFeeds } from './kv.ts';
 import { type Sampling, sampleToken } from './sampler.ts';
 
 /** One sequence to complete. */
@@ -183,15 +183,9 @@ class PromptCache {
     return wanted.map(({ ids, kv }) => {
       const left = this.uses.get(ids)! - 1;
       this.uses.set(ids, left);
-      const block = kv ?? this.blocks.get(ids) ?? this.none();
+      const block = kv ?? this.blocks.get(ids) ?? emptyBlock(this.runner.model.config);
       if (left === 0) this.blocks.delete(ids);
       return block;
     });
-  }
-
-  /** The empty sequence's cache, for one-token prompts. */
-  private none(): KvBlock {
-    const layers = Array.from({ length: this.runner.model.config.numLayers }, () => new Float32Array(0));
-    return { length: 0, k: layers, v: layers };
   }
 }

@@ -8,6 +8,12 @@ export interface KvBlock {
   readonly v: readonly Float32Array[];
 }
 
+/** The cache of no tokens. */
+export function emptyBlock(config: ModelConfig): KvBlock {
+  const layers = Array.from({ length: config.numLayers }, () => new Float32Array(0));
+  return { length: 0, k: layers, v: layers };
+}
+
 /** Cut sequence b out of a session's keys and values [Hkv, B, columns, headDim]: columns [from, from + length). */
 export function cutBlock(
   config: ModelConfig,

@@ -1,7 +1,7 @@
 import { breathe, type Signal } from '../control.ts';
 import type { Pair } from '../data/records.ts';
 import type { Runner } from '../generate/forward.ts';
-import { type KvBlock, pastFeeds, sharedFeeds } from '../generate/kv.ts';
+import { emptyBlock, type KvBlock, pastFeeds, sharedFeeds } from '../generate/kv.ts';
 import { blockFeeds } from '../model/batch.ts';
 import { ComponentSpace, componentKinds } from '../model/components.ts';
 import { maskGraph, type Objective } from '../model/graphs.ts';
@@ -52,8 +52,7 @@ export class MaskSteps {
         .filter(({ ids }) => ids.length > 0),
       { signal },
     );
-    const layers = Array.from({ length: model.config.numLayers }, () => new Float32Array(0));
-    const none: KvBlock = { length: 0, k: layers, v: layers };
+    const none = emptyBlock(model.config);
     let next = 0;
     const kv = pairs.map((pair) => (pair.prefix.length - skip > 1 ? computed[next++]!.kv! : none));
     const shared = runner.shared ? 'cached' : 'none';

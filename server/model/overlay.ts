@@ -74,3 +74,16 @@ export function overlayFeeds(overlay: Overlay): Feeds {
   for (const [tensor, { data, dims }] of overlay.dense) feeds[overlayInput.dense(tensor)] = { data, dims };
   return feeds;
 }
+
+/** The trainable arrays of an overlay by the name that a training graph gives their gradients. */
+export function overlayParameters(overlay: Overlay): Map<string, Float32Array> {
+  const parameters = new Map<string, Float32Array>();
+  for (const { tensor, axis, delta } of overlay.deltas)
+    parameters.set(overlayInput.delta(tensor, axis), delta);
+  for (const { tensor, a, b } of overlay.lowRank) {
+    parameters.set(overlayInput.a(tensor), a);
+    parameters.set(overlayInput.b(tensor), b);
+  }
+  for (const [tensor, { data }] of overlay.dense) parameters.set(overlayInput.dense(tensor), data);
+  return parameters;
+}

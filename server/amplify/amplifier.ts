@@ -1,0 +1,200 @@
+import type { Signal } from '../control.ts';
+import type { Overlay } from '../model/overlay.ts';
+import { overlayParameters } from '../model/overlay.ts';
+import { Adam } from '../optimize/adam.ts';
+import type { Rng } from '../random.ts';
+import { breached, type GuardOptions, type Observation } from './guard.ts';
+
+export interface TrainingOptions {
+  optimizer: 'sgd' | 'adam';
+  learningRate: number;
+  /** Adam's decay rates. */
+  beta1: number;
+  beta2: number;
+  steps: number;
+  /** Steps of linear warm-up. */
+  warmUp: number;
+  /** After the warm-up: level, or a cosine down to 5 % of the learning rate. */
+  schedule: 'constant' | 'cosine';
+  /** Validate after every this many steps (and after the last). */
+  validateEvery: number;
+  /** Validate more often within the first 10 steps: after every this many. */
+  validateEveryEarly: number;
+  guard: GuardOptions;
+}
+
+/** Loss and gradient by the overlay's values on a batch drawn with `rng`. */
+export interface Objective {
+  step(overlay: Overlay, rng: Rng, signal: Signal): Promise<ObjectiveStep>;
+}
+
+export interface ObjectiveStep {
+  loss: number;
+  margin: number | null;
+  klControl: number | null;
+  klTraces: number | null;
+  gradients: Map<string, Float32Array>;
+}
+
+/** One step's figures; what is null was not measured in that step. */
+export interface StepReport {
+  step: number;
+  loss: number;
+  margin: number | null;
+  klControl: number | null;
+  klTraces: number | null;
+  observation: Observation | null;
+  /** The limit that was passed, in words; training ends there and the best step is kept. */
+  breach: string | null;
+  best: number;
+}
+
+/** Gradient descent on an overlay's values under a guard, one step at a time, with a state that can be saved. */
+export class Amplifier {
+  readonly overlay: Overlay;
+  private readonly options: TrainingOptions;
+  private readonly objective: Objective;
+  private readonly observe: (overlay: Overlay) => Promise<Observation>;
+  private readonly rng: Rng;
+  private readonly names: string[];
+  private readonly values: Float32Array[];
+  private readonly adam: Adam;
+  private step = 0;
+  private base: Observation | null = null;
+  private best: { step: number; accuracy: number; values: Float32Array[] };
+  private ended = false;
+
+  /**
+   * @param overlay what is trained, in place; its values at the start are step 0
+   * @param observe validation accuracy and guard suites of the model with an overlay
+   */
+  constructor(
+    overlay: Overlay,
+    objective: Objective,
+    observe: (overlay: Overlay) => Promise<Observation>,
+    options: TrainingOptions,
+    rng: Rng,
+  ) {
+    this.overlay = overlay;
+    this.objective = objective;
+    this.observe = observe;
+    this.options = options;
+    this.rng = rng;
+    const parameters = overlayParameters(overlay);
+    this.names = [...parameters.keys()];
+    this.values = [...parameters.values()];
+    this.adam = new Adam(
+      this.values.map((v) => v.length),
+      { beta1: options.beta1, beta2: options.beta2 },
+    );
+    this.best = { step: 0, accuracy: -1, values: this.values.map((v) => v.slice()) };
+  }
+
+  /** All steps done, or the guard ended it. */
+  get done(): boolean {
+    return this.ended || this.step >= this.options.steps;
+  }
+
+  /** Observe the untrained model; to be called once, before the first step. */
+  async observeBase(): Promise<Observation> {
+    this.base = await this.observe(this.overlay);
+    this.best.accuracy = this.base.accuracy;
+    return this.base;
+  }
+
+  async advance(signal: Signal): Promise<StepReport> {
+    const { options } = this;
+    const result = await this.objective.step(this.overlay, this.rng.fork(`step ${this.step}`), signal);
+    const gradients = this.names.map(
+      (name, i) => result.gradients.get(name) ?? new Float32Array(this.values[i]!.length),
+    );
+    const rate = this.learningRate(this.step);
+    if (options.optimizer === 'adam') this.adam.update(this.values, gradients, rate);
+    else {
+      this.values.forEach((v, t) => {
+        for (let i = 0; i < v.length; i++) v[i] = v[i]! - rate * gradients[t]![i]!;
+      });
+    }
+    this.step++;
+    const finite = Number.isFinite(result.loss) && this.values.every((v) => v.every(Number.isFinite));
+    let observation: Observation | null = null;
+    let breach = finite ? null : 'the loss is no longer a finite number';
+    if (finite && this.validates()) {
+      observation = await this.observe(this.overlay);
+      breach = breached(this.base!, observation, result.klControl, options.guard);
+      // A tie goes to the later step: its margin is larger at the same accuracy.
+      if (!breach && observation.accuracy >= this.best.accuracy) {
+        this.best = {
+          step: this.step,
+          accuracy: observation.accuracy,
+          values: this.values.map((v) => v.slice()),
+        };
+      }
+    }
+    this.ended = breach !== null;
+    const { loss, margin, klControl, klTraces } = result;
+    return { step: this.step, loss, margin, klControl, klTraces, observation, breach, best: this.best.step };
+  }
+
+  /** Put the best step's values into the overlay. */
+  rollBack(): number {
+    this.values.forEach((v, i) => {
+      v.set(this.best.values[i]!);
+    });
+    return this.best.step;
+  }
+
+  private validates(): boolean {
+    const { validateEvery, validateEveryEarly, steps } = this.options;
+    return (
+      this.step === steps ||
+      this.step % validateEvery === 0 ||
+      (this.step <= 10 && this.step % validateEveryEarly === 0)
+    );
+  }
+
+  private learningRate(step: number): number {
+    const { learningRate, warmUp, schedule, steps } = this.options;
+    const warm = warmUp > 0 ? Math.min(1, (step + 1) / warmUp) : 1;
+    if (schedule === 'constant') return learningRate * warm;
+    const progress = Math.max(0, step - warmUp) / Math.max(1, steps - warmUp);
+    return learningRate * warm * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress))));
+  }
+
+  /** Everything that the next step depends on. */
+  save(): Uint8Array {
+    const head = new TextEncoder().encode(
+      JSON.stringify({
+        step: this.step,
+        ended: this.ended,
+        base: this.base,
+        best: { step: this.best.step, accuracy: this.best.accuracy },
+      }),
+    );
+    const arrays = [...this.values, ...this.best.values].map(
+      (v) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength),
+    );
+    const parts = [new Uint8Array(Uint32Array.of(head.length).buffer), head, ...arrays, this.adam.save()];
+    return Buffer.concat(parts);
+  }
+
+  restore(bytes: Uint8Array): void {
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const length = view.readUInt32LE(0);
+    const head = JSON.parse(view.toString('utf8', 4, 4 + length));
+    this.step = head.step;
+    this.ended = head.ended;
+    this.base = head.base;
+    let at = 4 + length;
+    const read = (into: Float32Array) => {
+      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(
+        view.subarray(at, at + into.byteLength),
+      );
+      at += into.byteLength;
+    };
+    this.best = { ...head.best, values: this.values.map((v) => new Float32Array(v.length)) };
+    this.values.forEach(read);
+    this.best.values.forEach(read);
+    this.adam.restore(view.subarray(at));
+  }
+}

@@ -1,0 +1,189 @@
+import type { Signal } from '../control.ts';
+import type { Pair, Trace } from '../data/records.ts';
+import type { Runner } from '../generate/forward.ts';
+import { logProbability } from '../generate/likelihood.ts';
+import type { Objective } from '../model/graphs.ts';
+import type { Overlay } from '../model/overlay.ts';
+import { PairLoss } from '../optimize/pair-loss.ts';
+import { type TextItem, TextLoss } from '../optimize/text-loss.ts';
+import type { Rng } from '../random.ts';
+
+export interface ObjectiveOptions {
+  /** How a pair's margin becomes a loss: the paper's -margin, or softplus(-margin) = -log sigmoid(margin). */
+  loss: Objective;
+  /** Weight of KL(base || model) on control text, mean over positions. 0: none. */
+  klControl: number;
+  /** Weight of KL(base || model) on the completions of the model's own correct traces. 0: none. */
+  klTraces: number;
+  /** Pairs, control texts and traces drawn per step; 0 takes all (full batch). */
+  pairsPerStep: number;
+  controlsPerStep: number;
+  tracesPerStep: number;
+}
+
+export interface StepLoss {
+  /** What is minimised. */
+  loss: number;
+  /** Mean logit[desired] - logit[undesired] over the step's pairs. */
+  margin: number;
+  /** Mean KL to the base per position; null where not computed. */
+  klControl: number | null;
+  klTraces: number | null;
+  gradients: Map<string, Float32Array>;
+}
+
+/** A text's positions and the base model's log-probabilities there [rows, V]. */
+interface BaseText extends TextItem {
+  logp: Float32Array;
+}
+
+/** Base log-probabilities are kept for as many texts as fit in this; the rest are not drawn. */
+const BASE_BYTES = 512 * 2 ** 20;
+
+/** The loss of stage 3: pairs, plus staying close to the base model on control text and on its own right traces. */
+export class AmplifyObjective {
+  private readonly options: ObjectiveOptions;
+  private readonly pairs: readonly Pair[];
+  private readonly pairLoss: PairLoss;
+  private readonly kl: TextLoss | null;
+  private readonly controls: readonly BaseText[];
+  private readonly traces: readonly BaseText[];
+
+  private constructor(
+    options: ObjectiveOptions,
+    pairs: readonly Pair[],
+    pairLoss: PairLoss,
+    kl: TextLoss | null,
+    controls: readonly BaseText[],
+    traces: readonly BaseText[],
+  ) {
+    this.options = options;
+    this.pairs = pairs;
+    this.pairLoss = pairLoss;
+    this.kl = kl;
+    this.controls = controls;
+    this.traces = traces;
+  }
+
+  /**
+   * @param runner the base model, with the pairs' shared prefix
+   * @param plain the base model without a shared prefix, for texts
+   * @param overlay what is trained; its structure is fixed here, its values are given at each step
+   */
+  static async create(
+    { runner, plain }: { runner: Runner; plain: Runner },
+    overlay: Overlay,
+    {
+      pairs,
+      controls,
+      traces,
+    }: { pairs: readonly Pair[]; controls: readonly (readonly number[])[]; traces: readonly Trace[] },
+    options: ObjectiveOptions,
+    signal: Signal,
+  ): Promise<AmplifyObjective> {
+    const pairLoss = await PairLoss.create(runner, options.loss, { kind: 'overlay' }, overlay);
+    const texts = options.klControl > 0 ? controls : [];
+    const own = options.klTraces > 0 ? traces : [];
+    const kl =
+      texts.length + own.length > 0 ? await TextLoss.create(plain, 'kl', { kind: 'overlay' }, overlay) : null;
+    const whole = texts.map((ids) => ({ ids, rows: ids.map((_, t) => t) }));
+    const completions = own.map(({ prompt_ids, completion_ids }) => ({
+      ids: [...prompt_ids, ...completion_ids],
+      rows: completion_ids.map((_, k) => prompt_ids.length + k - 1),
+    }));
+    return new AmplifyObjective(
+      options,
+      pairs,
+      pairLoss,
+      kl,
+      await withBase(plain, whole, signal),
+      await withBase(plain, completions, signal),
+    );
+  }
+
+  /** Loss and gradient at the overlay's values, on a batch drawn with `rng`. */
+  async step(overlay: Overlay, rng: Rng, signal: Signal): Promise<StepLoss> {
+    const { options } = this;
+    const pairs = draw(this.pairs, options.pairsPerStep, rng.fork('pairs'));
+    const { loss, margins, gradients } = await this.pairLoss.run(pairs, { overlay, signal });
+    const result: StepLoss = {
+      loss,
+      margin: margins.reduce((sum, m) => sum + m, 0) / margins.length,
+      klControl: null,
+      klTraces: null,
+      gradients,
+    };
+    result.klControl = await this.addKl(
+      result,
+      options.klControl,
+      draw(this.controls, options.controlsPerStep, rng.fork('controls')),
+      overlay,
+      signal,
+    );
+    result.klTraces = await this.addKl(
+      result,
+      options.klTraces,
+      draw(this.traces, options.tracesPerStep, rng.fork('traces')),
+      overlay,
+      signal,
+    );
+    return result;
+  }
+
+  private async addKl(
+    into: StepLoss,
+    weight: number,
+    texts: readonly BaseText[],
+    overlay: Overlay,
+    signal: Signal,
+  ): Promise<number | null> {
+    if (!this.kl || weight === 0 || texts.length === 0) return null;
+    const positions = texts.reduce((sum, t) => sum + t.rows.length, 0);
+    const { loss, gradients } = await this.kl.run(
+      texts.map((t) => ({ ...t, share: weight / positions })),
+      texts.map(({ logp }) => ({ kind: 'kl', logp })),
+      { overlay, signal },
+    );
+    into.loss += loss;
+    for (const [name, values] of gradients) {
+      const sum = into.gradients.get(name);
+      if (!sum) into.gradients.set(name, values);
+      else for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + values[i]!;
+    }
+    return loss / weight;
+  }
+}
+
+/** `count` items without replacement; all of them for 0 or where there are no more. */
+function draw<T>(items: readonly T[], count: number, rng: Rng): readonly T[] {
+  if (count === 0 || count >= items.length) return items;
+  const order = items.map((_, i) => i);
+  rng.shuffle(order);
+  return order.slice(0, count).map((i) => items[i]!);
+}
+
+async function withBase(
+  plain: Runner,
+  texts: readonly { ids: readonly number[]; rows: readonly number[] }[],
+  signal: Signal,
+): Promise<BaseText[]> {
+  const vocab = plain.model.config.vocabSize;
+  let bytes = 0;
+  const kept = texts.filter(({ rows }) => {
+    bytes += rows.length * vocab * 4;
+    return bytes <= BASE_BYTES;
+  });
+  const out = new Array<BaseText>(kept.length);
+  await plain.forward(kept, {
+    signal,
+    onDone(i, { logits }) {
+      const logp = new Float32Array(logits.length);
+      for (let row = 0; row * vocab < logits.length; row++) {
+        const shift = logProbability(logits, row, 0, vocab) - logits[row * vocab]!;
+        for (let v = row * vocab; v < (row + 1) * vocab; v++) logp[v] = logits[v]! + shift;
+      }
+      out[i] = { ids: kept[i]!.ids, rows: kept[i]!.rows, share: 0, logp };
+    },
+  });
+  return out;
+}

@@ -1,0 +1,155 @@
+import type { Signal } from '../control.ts';
+import type { ControlItem, Problem } from '../data/records.ts';
+import type { Runner } from '../generate/forward.ts';
+import { generate } from '../generate/generate.ts';
+import { logProbability } from '../generate/likelihood.ts';
+import { greedy } from '../generate/sampler.ts';
+import { Stopper } from '../generate/stop.ts';
+import { greedyTraces, type TraceOptions } from '../generate/traces.ts';
+import { matchesControl } from './normalize.ts';
+
+/** What a model did with one test item. */
+export interface Outcome {
+  correct: boolean;
+  /** The completion, or the chosen choice. */
+  text: string;
+  /** Log-likelihood of each choice, for multiple choice. */
+  logLikelihoods?: number[];
+}
+
+export interface ItemHooks {
+  signal: Signal;
+  onItem?(done: number, total: number): void;
+}
+
+/** Greedy accuracy on problems: outcome by problem, in their order. */
+export async function evaluateProblems(
+  runner: Runner,
+  problems: readonly Problem[],
+  options: TraceOptions,
+  { signal, onItem }: ItemHooks,
+): Promise<Outcome[]> {
+  let done = 0;
+  const traces = await greedyTraces(runner, problems, options, {
+    signal,
+    onTrace: () => onItem?.(++done, problems.length),
+  });
+  return traces.map(({ correct, text }) => ({ correct, text }));
+}
+
+/**
+ * Control items: open recall by greedy completion, up to a line break or the end of text, compared exactly after white
+ * space is normalised; multiple choice by the choice of highest log-likelihood (the sum over its tokens).
+ */
+export async function evaluateControls(
+  runner: Runner,
+  items: readonly ControlItem[],
+  { batch, maxTokens }: { batch: number; maxTokens: number },
+  { signal, onItem }: ItemHooks,
+): Promise<Outcome[]> {
+  const outcomes = new Array<Outcome>(items.length);
+  let done = 0;
+  const settle = (i: number, outcome: Outcome) => {
+    outcomes[i] = outcome;
+    onItem?.(++done, items.length);
+  };
+  const indices = items.map((_, i) => i);
+  await recall(
+    runner,
+    items,
+    indices.filter((i) => !isChoice(items[i]!)),
+    { batch, maxTokens, signal, settle },
+  );
+  await chooseByLikelihood(
+    runner,
+    items,
+    indices.filter((i) => isChoice(items[i]!)),
+    { signal, settle },
+  );
+  return outcomes;
+}
+
+type ChoiceItem = Extract<ControlItem, { choices: string[] }>;
+type RecallItem = Exclude<ControlItem, ChoiceItem>;
+
+function isChoice(item: ControlItem): item is ChoiceItem {
+  return Array.isArray(item.choices);
+}
+
+async function recall(
+  runner: Runner,
+  items: readonly ControlItem[],
+  indices: readonly number[],
+  options: { batch: number; maxTokens: number; signal: Signal; settle(i: number, outcome: Outcome): void },
+): Promise<void> {
+  const { tokenizer, config } = runner.model;
+  const stopper = new Stopper(tokenizer, config.eosTokenIds, { answer: false, strings: ['\n'] });
+  await generate(
+    runner,
+    indices.map((i) => ({
+      ids: tokenizer.encode(items[i]!.prompt),
+      sampling: greedy,
+      maxTokens: options.maxTokens,
+    })),
+    {
+      batch: options.batch,
+      stop: stopper.isOver,
+      signal: options.signal,
+      onDone(request, { ids }) {
+        const i = indices[request]!;
+        const text = stopper.text(stopper.trim(ids)).split('\n')[0]!;
+        options.settle(i, { correct: matchesControl(text, (items[i] as RecallItem).answer), text });
+      },
+    },
+  );
+}
+
+async function chooseByLikelihood(
+  runner: Runner,
+  items: readonly ControlItem[],
+  indices: readonly number[],
+  { signal, settle }: { signal: Signal; settle(i: number, outcome: Outcome): void },
+): Promise<void> {
+  const { tokenizer, config } = runner.model;
+  const vocab = config.vocabSize;
+  const encoded = indices.map((i) => {
+    const { prompt, choices } = items[i] as ChoiceItem;
+    return {
+      prompt: tokenizer.encode(prompt),
+      choices: choices.map((choice) => tokenizer.encode(choice, { addSpecialTokens: false })),
+    };
+  });
+  // The prompt runs once; only choices of several tokens need their own pass, after the prompt's cache.
+  const prompts = await runner.forward(
+    encoded.map(({ prompt, choices }) => ({
+      ids: prompt,
+      rows: [prompt.length - 1],
+      keep: choices.some((c) => c.length > 1),
+    })),
+    { signal },
+  );
+  const scores = encoded.map(({ choices }, n) =>
+    choices.map((c) => logProbability(prompts[n]!.logits, 0, c[0]!, vocab)),
+  );
+  const rest = encoded.flatMap(({ choices }, n) =>
+    choices.flatMap((c, choice) => (c.length > 1 ? [{ n, choice, ids: c }] : [])),
+  );
+  const continued = await runner.forward(
+    rest.map(({ n, ids }) => ({
+      ids: ids.slice(0, -1),
+      rows: ids.slice(0, -1).map((_, t) => t),
+      before: prompts[n]!.kv!,
+    })),
+    { signal },
+  );
+  rest.forEach(({ n, choice, ids }, r) => {
+    for (let t = 1; t < ids.length; t++) {
+      scores[n]![choice] = scores[n]![choice]! + logProbability(continued[r]!.logits, t - 1, ids[t]!, vocab);
+    }
+  });
+  indices.forEach((i, n) => {
+    const { choices, label } = items[i] as ChoiceItem;
+    const best = scores[n]!.indexOf(Math.max(...scores[n]!));
+    settle(i, { correct: best === label, text: choices[best]!, logLikelihoods: scores[n]! });
+  });
+}

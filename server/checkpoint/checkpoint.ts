@@ -16,13 +16,15 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   /** Exactly the tensors that the architecture needs, by name, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Names in the folder of the safetensors files that make up the checkpoint. */
+  readonly files: readonly string[];
   /** Harmless extra tensors that are left unread (rotary inv_freq buffers, a copy of tied embeddings). */
   readonly ignored: readonly string[];
   /** Hex sha256 of what the model computes; made on first use and kept until the files change. */
   hash(): Promise<string>;
 }
 
-export const WEIGHTS_FILE = 'model.safetensors';
+const WEIGHTS_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 
 /**
@@ -51,6 +53,7 @@ export function openCheckpoint(folder: string): Checkpoint {
     folder,
     config,
     tensors,
+    files: found.files,
     ignored: ignored.map((info) => info.name),
     hash: () => hashCheckpoint(config, tensors),
   };
@@ -61,12 +64,19 @@ export async function checkpointHash(folder: string): Promise<string> {
   return openCheckpoint(folder).hash();
 }
 
-function findTensors(folder: string): { file: string; tensors: ReadonlyMap<string, TensorInfo> } {
+interface Found {
+  /** The file that lists the tensors: the weights themselves or the index of the shards. */
+  readonly file: string;
+  readonly files: readonly string[];
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+function findTensors(folder: string): Found {
   const single = path.join(folder, WEIGHTS_FILE);
   const index = path.join(folder, INDEX_FILE);
   // transformers looks for the single file first
-  if (existsSync(single)) return { file: single, tensors: readHeader(single).tensors };
-  if (existsSync(index)) return { file: index, tensors: readShards(folder, index) };
+  if (existsSync(single)) return { file: single, files: [WEIGHTS_FILE], tensors: readHeader(single).tensors };
+  if (existsSync(index)) return readShards(folder, index);
   const pickled = ['pytorch_model.bin', 'pytorch_model.bin.index.json'].some((name) =>
     existsSync(path.join(folder, name)),
   );
@@ -79,7 +89,7 @@ function findTensors(folder: string): { file: string; tensors: ReadonlyMap<strin
   );
 }
 
-function readShards(folder: string, index: string): Map<string, TensorInfo> {
+function readShards(folder: string, index: string): Found {
   const fields = new Fields(index, readJsonObject(index));
   const map = fields.raw('weight_map');
   if (!isRecord(map)) {
@@ -113,7 +123,7 @@ function readShards(folder: string, index: string): Map<string, TensorInfo> {
     }
     tensors.set(name, info);
   }
-  return tensors;
+  return { file: index, files: [...shards.keys()], tensors };
 }
 
 function checkTensor(info: TensorInfo, shape: readonly number[], folder: string): void {

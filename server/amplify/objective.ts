@@ -7,6 +7,7 @@ import type { Overlay } from '../model/overlay.ts';
 import { PairLoss } from '../optimize/pair-loss.ts';
 import { type TextItem, TextLoss } from '../optimize/text-loss.ts';
 import type { Rng } from '../random.ts';
+import type { ObjectiveStep } from './amplifier.ts';
 
 export interface ObjectiveOptions {
   /** How a pair's margin becomes a loss: the paper's -margin, or softplus(-margin) = -log sigmoid(margin). */
@@ -19,17 +20,6 @@ export interface ObjectiveOptions {
   pairsPerStep: number;
   controlsPerStep: number;
   tracesPerStep: number;
-}
-
-export interface StepLoss {
-  /** What is minimised. */
-  loss: number;
-  /** Mean logit[desired] - logit[undesired] over the step's pairs. */
-  margin: number;
-  /** Mean KL to the base per position; null where not computed. */
-  klControl: number | null;
-  klTraces: number | null;
-  gradients: Map<string, Float32Array>;
 }
 
 /** A text's positions and the base model's log-probabilities there [rows, V]. */
@@ -102,11 +92,11 @@ export class AmplifyObjective {
   }
 
   /** Loss and gradient at the overlay's values, on a batch drawn with `rng`. */
-  async step(overlay: Overlay, rng: Rng, signal: Signal): Promise<StepLoss> {
+  async step(overlay: Overlay, rng: Rng, signal: Signal): Promise<ObjectiveStep> {
     const { options } = this;
     const pairs = draw(this.pairs, options.pairsPerStep, rng.fork('pairs'));
     const { loss, margins, gradients } = await this.pairLoss.run(pairs, { overlay, signal });
-    const result: StepLoss = {
+    const result: ObjectiveStep = {
       loss,
       margin: margins.reduce((sum, m) => sum + m, 0) / margins.length,
       klControl: null,
@@ -131,7 +121,7 @@ export class AmplifyObjective {
   }
 
   private async addKl(
-    into: StepLoss,
+    into: ObjectiveStep,
     weight: number,
     texts: readonly BaseText[],
     overlay: Overlay,

@@ -27,6 +27,7 @@ export const fisherDefaults: FisherOptions = { eps: 1e-3, kinds: componentKinds 
  * the pairs by the component's trainable rows; F the mean over control sequences of the squared norm of the gradient
  * of their log likelihood by the same rows, with labels drawn from the model (Fisher information). High: the pairs
  * want it changed and the control text does not depend on it.
+ * @param runner has the pairs' shared prefix; `plain` has none and runs the control text
  * @param control token ids of plain control sequences, at least 2 tokens each
  * @returns flat by ComponentSpace
  */
@@ -36,10 +37,11 @@ export async function fisherScores(
   control: readonly (readonly number[])[],
   options: FisherOptions,
   {
+    plain,
     rng,
     signal,
     onProgress,
-  }: { rng: Rng; signal: Signal; onProgress?: (done: number, total: number) => void },
+  }: { plain: Runner; rng: Rng; signal: Signal; onProgress?: (done: number, total: number) => void },
 ): Promise<Float32Array> {
   const { model } = runner;
   const space = new ComponentSpace(model.config);
@@ -71,7 +73,7 @@ export async function fisherScores(
     }
     onProgress?.(++done, total);
     const perRow = await sequenceRowNorms(
-      runner,
+      plain,
       control,
       tensors.map((t) => t.tensor),
       { rng, signal },

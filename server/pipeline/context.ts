@@ -1,0 +1,57 @@
+import type { StepReport } from '../amplify/amplifier.ts';
+import type { Signal } from '../control.ts';
+import type { Pair, Trace } from '../data/records.ts';
+import { Runner } from '../generate/forward.ts';
+import { sharedPrefix } from '../generate/traces.ts';
+import type { Model } from '../model/model.ts';
+import { noOverlay, type Overlay } from '../model/overlay.ts';
+
+/** What a stage tells whoever runs it, as it happens. */
+export type StageEvent =
+  | { event: 'progress'; stage: string; done: number; total: number; unit: string; note?: string }
+  | { event: 'trace'; trace: Trace }
+  | { event: 'pair'; pair: Pair }
+  | {
+      event: 'mask';
+      lambda: number;
+      epoch: number;
+      selected: number;
+      margin: number;
+      loss: number;
+      values: number[];
+    }
+  | { event: 'step'; report: StepReport }
+  | { event: 'stage'; stage: string; state: 'started' | 'finished' | 'kept'; seconds: number };
+
+/** A loaded model, asked to stop through `signal`, telling through `emit`. */
+export interface StageContext {
+  model: Model;
+  signal: Signal;
+  emit(event: StageEvent): void;
+}
+
+/** The model with and without the prompt prefix that a set of prompts shares. */
+export interface Runners {
+  /** For sequences that start with the shared prefix. */
+  shared: Runner;
+  /** For any sequence. */
+  plain: Runner;
+}
+
+/** @param prompts token ids of ALL prompts of the run, so that the prefix does not depend on how work is cut */
+export async function makeRunners(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  overlay: Overlay = noOverlay,
+): Promise<Runners> {
+  const plain = await Runner.create(model, overlay);
+  const prefix = sharedPrefix(prompts);
+  return { plain, shared: prefix.length > 0 ? await Runner.create(model, overlay, prefix) : plain };
+}
+
+/** Consecutive pieces of at most `size` items. */
+export function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
+  );
+}

@@ -1,0 +1,129 @@
+import type { TrainingOptions } from '../amplify/amplifier.ts';
+import type { ObjectiveOptions } from '../amplify/objective.ts';
+import type { SampleOptions } from '../generate/traces.ts';
+import type { DcmOptions } from '../mask/dcm.ts';
+import type { FisherOptions } from '../mask/fisher.ts';
+import type { NeuronRows } from '../model/components.ts';
+
+export interface LocalizeSettings {
+  method: 'branching' | 'prefix';
+  /** Sampled traces of the other correctness that are used per problem. */
+  counterparts: number;
+}
+
+/** How the circuit is chosen. */
+export type MaskSettings =
+  /** The paper's mask at a given lambda, or at the lambda that a budget needs. */
+  | ({ select: 'dcm'; budget: number | null } & DcmOptions)
+  /** Gradient over Fisher information, the top `budget` components. */
+  | ({ select: 'fisher'; budget: number } & FisherOptions);
+
+export interface AmplifySettings extends ObjectiveOptions, TrainingOptions {
+  neurons: NeuronRows;
+  /** Items per guard suite at most; 0 takes all. */
+  guardItems: number;
+  /** Validation problems at most; 0 takes all. */
+  validationItems: number;
+}
+
+export interface EvaluateSettings {
+  batch: number;
+  /** Token limit of a problem's completion, and of an open-recall answer. */
+  maxTokens: number;
+  maxAnswerTokens: number;
+}
+
+export type GenerateSettings = Omit<SampleOptions, 'seed'>;
+
+/** Everything that a run's result depends on beside the model, the data and the seed. */
+export interface Settings {
+  generate: GenerateSettings;
+  localize: LocalizeSettings;
+  mask: MaskSettings;
+  amplify: AmplifySettings;
+  evaluate: EvaluateSettings;
+}
+
+export const generateDefaults: GenerateSettings = {
+  samples: 10,
+  counterparts: 3,
+  temperatureWrong: 0.8,
+  temperatureRight: 1.2,
+  topP: 1,
+  topK: 0,
+  maxTokens: 256,
+  batch: 64,
+  stop: { answer: true, strings: [] },
+};
+
+/** The default: what gave the best held-out result with guarded controls (docs/recipe.md). */
+export const defaultSettings: Settings = {
+  generate: generateDefaults,
+  localize: { method: 'branching', counterparts: 3 },
+  mask: { select: 'fisher', budget: 0.0159, eps: 1e-3, kinds: ['q', 'k', 'v', 'mlp'] },
+  amplify: {
+    loss: 'softplus',
+    klControl: 3,
+    klTraces: 0.3,
+    pairsPerStep: 48,
+    controlsPerStep: 32,
+    tracesPerStep: 12,
+    neurons: 'up',
+    optimizer: 'adam',
+    learningRate: 5e-3,
+    beta1: 0.9,
+    beta2: 0.99,
+    steps: 60,
+    warmUp: 5,
+    schedule: 'cosine',
+    validateEvery: 20,
+    validateEveryEarly: 10,
+    guard: { maxDrop: 1, maxKl: 0.05 },
+    guardItems: 0,
+    validationItems: 0,
+  },
+  evaluate: { batch: 64, maxTokens: 256, maxAnswerTokens: 32 },
+};
+
+/** The paper's recipe (arXiv 2512.16914): DCM mask, raw logit difference, 50 full-batch descent steps, no guard. */
+export const paperSettings: Settings = {
+  ...defaultSettings,
+  generate: { ...generateDefaults, counterparts: 1 },
+  localize: { method: 'branching', counterparts: 1 },
+  mask: {
+    select: 'dcm',
+    budget: null,
+    lambda: 0.01,
+    learningRate: 5e-3,
+    batch: 8,
+    epochs: 50,
+    pairing: 'own',
+    seed: 0,
+  },
+  amplify: {
+    loss: 'margin',
+    klControl: 0,
+    klTraces: 0,
+    pairsPerStep: 0,
+    controlsPerStep: 0,
+    tracesPerStep: 0,
+    neurons: 'up',
+    optimizer: 'sgd',
+    learningRate: 1e-4,
+    beta1: 0.9,
+    beta2: 0.999,
+    steps: 50,
+    warmUp: 0,
+    schedule: 'constant',
+    validateEvery: 5,
+    validateEveryEarly: 2,
+    guard: { maxDrop: Number.MAX_VALUE, maxKl: Number.MAX_VALUE },
+    guardItems: 0,
+    validationItems: 0,
+  },
+};
+
+/** A budget as a count: fractions below 1 are of all components. */
+export function budgetCount(budget: number, components: number): number {
+  return budget < 1 ? Math.max(1, Math.floor(budget * components)) : Math.floor(budget);
+}

@@ -8,7 +8,7 @@ import { COMMANDS, type Handlers } from './commands/index.ts';
 import { ProgressConsole, type Sink } from './console.ts';
 import { buildProgram, type Invocation } from './program.ts';
 
-export const EXIT = { done: 0, failed: 1, badInput: 2, interrupted: 130, terminated: 143 } as const;
+const EXIT = { done: 0, failed: 1, badInput: 2, interrupted: 130, terminated: 143 } as const;
 
 /** What the command line runs in. */
 export interface Surroundings {

@@ -5,7 +5,7 @@ import { COMMANDS, type Handlers } from './commands/index.ts';
 import { flagOf, type Option } from './options.ts';
 
 /** How a command shows its work; every command has these. */
-export interface OutputOptions {
+interface OutputOptions {
   json: boolean;
   quiet: boolean;
   debug: boolean;

@@ -8,7 +8,7 @@ export interface Extent {
 }
 
 /** One finished unit of work. `extents` holds every artefact of the stage as it stood after this unit. */
-export interface Commit {
+interface Commit {
   key: string;
   result: unknown;
   extents: Record<string, Extent>;

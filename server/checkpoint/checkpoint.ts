@@ -34,6 +34,14 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 export function openCheckpoint(folder: string): Checkpoint {
   const config = readConfig(folder);
   const found = findTensors(folder);
+  // before the list of expected tensors is made: a wild number would make a wild list
+  if (config.numLayers > found.tensors.size) {
+    throw new InputError(
+      `${path.join(folder, 'config.json')} field num_hidden_layers`,
+      `${config.numLayers} layers, but ${found.file} has ${found.tensors.size} tensors`,
+      'Use the config.json that belongs to these weights',
+    );
+  }
   const tensors = new Map<string, TensorInfo>();
   for (const { name, shape } of expectedTensors(config)) {
     const info = found.tensors.get(name);

@@ -99,6 +99,19 @@ describe('opening', () => {
       () => edited((list) => [...list, { ...list[1]!, name: 'model.layers.0.self_attn.q_norm.weight' }]),
       /q_norm.weight": not a part of a llama model/,
     ],
+    [
+      'more layers than tensors',
+      () => {
+        const folder = tiny();
+        const file = path.join(folder, 'config.json');
+        writeFileSync(
+          file,
+          readFileSync(file, 'utf8').replace('"num_hidden_layers":2', '"num_hidden_layers":2000000000'),
+        );
+        return folder;
+      },
+      /field num_hidden_layers: 2000000000 layers, but/,
+    ],
     ['config of another size', () => edited((list) => list.slice(0, 10)), /missing/],
     [
       'lm_head that differs from tied embeddings',

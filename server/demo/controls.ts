@@ -84,17 +84,15 @@ function recall(rng: Rng, split: ControlSplit): Control {
   return { suite: 'recall', prompt: `${text}\nAnswer:`, completion: ` ${fact.answer}` };
 }
 
-/**
- * The completion names the fact before the letter, and the list puts each letter after its option: a bare letter, or
- * one that stands before its option, is learned far more slowly.
- */
+/** The completion names the fact before the letter: a bare letter is learned far more slowly. */
 function choice(rng: Rng): Control {
   const { relation, text, fact } = pick(rng, questions);
   const options = rng.shuffle([fact.answer, ...pickSome(rng, wrongAnswers(relation, fact), 3)]);
+  const listed = options.map((option, i) => `(${'ABCD'[i]}) ${option}`).join(' ');
   const choices = options.map((option, i) => ` ${option} (${'ABCD'[i]})`);
   return {
     suite: 'choice',
-    prompt: `Choose:${choices.join('')}\n${text}\nAnswer:`,
+    prompt: `${text} ${listed}\nAnswer:`,
     completion: choices[options.indexOf(fact.answer)]!,
     choices,
   };

@@ -4,7 +4,7 @@ import { endOfTextId, vocabulary } from './vocabulary.ts';
 /** How the demo model is built and trained, in full. Same seed, same engine, same model. */
 export const seed = 'demo model 1';
 
-/** config.json of the demo model: 913,280 parameters, 1,600 components. */
+/** config.json of the demo model: 913,152 parameters, 1,600 components. */
 export const architecture = {
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',

@@ -44,9 +44,7 @@ function corpusPieces(): Set<string> {
   }
   for (let d = 0; d < 10; d++) add(`${d} ${d}`);
   for (const letter of letters) add(` ${letter}`);
-  add(
-    '\nSolution: The answer is 1. + - * / =\nChoose:\nAnswer: (A) (B) (C) (D), so true, so false. She He she he',
-  );
+  add('\nSolution: The answer is 1. + - * / =\nAnswer: (A) (B) (C) (D), so true, so false. She He she he');
   add('True or false: 1\nCopy: 1\nSort: 1\nCompute: 1 1 1');
   return found;
 }

@@ -42,7 +42,7 @@ describe('demo controls', () => {
       const item = controlItem(control, 'x') as { choices: string[]; label: number };
       labels.add(item.label);
       const right = / (\S+) \([ABCD]\)/.exec(item.choices[item.label]!)![1]!;
-      const options = [...control.prompt.matchAll(/ (\S+) \([ABCD]\)/g)].map((m) => m[1]!);
+      const options = [...control.prompt.matchAll(/\([ABCD]\) (\S+)/g)].map((m) => m[1]!);
       expect(new Set(options).size).toBe(4);
       const key = [...answers]
         .filter(([, answer]) => answer === right)

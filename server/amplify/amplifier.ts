@@ -95,11 +95,15 @@ export class Amplifier {
     return this.ended || this.step >= this.options.steps;
   }
 
-  /** Observe the untrained model; to be called once, before the first step. */
-  async observeBase(): Promise<Observation> {
-    this.base = await this.observe(this.overlay);
-    this.best.accuracy = this.base.accuracy;
-    return this.base;
+  /** Observe the untrained model, for `setBase`. */
+  observeBase(): Promise<Observation> {
+    return this.observe(this.overlay);
+  }
+
+  /** What the guard compares with, and what a step must reach to be kept; to be called before the first step. */
+  setBase(base: Observation): void {
+    this.base = base;
+    this.best.accuracy = base.accuracy;
   }
 
   async advance(signal: Signal): Promise<StepReport> {

@@ -12,10 +12,12 @@ export interface Sequence {
   mask: boolean[];
 }
 
-/** The losses of the two parts are averaged over their own tokens and then summed, so neither drowns the other. */
+/** The losses of the parts are averaged over their own tokens and then summed, so none drowns the others. */
 export interface TrainingBatch {
   targets: Sequence[];
   controls: Sequence[];
+  /** True-or-false items of which only the verdict counts. */
+  verdicts: Sequence[];
 }
 
 function document(prompt: string, completion: string): Sequence {
@@ -59,9 +61,20 @@ function controlPart(rng: Rng, n: number): Sequence[] {
   });
 }
 
+/** The verdict is one token among a control's several: with no loss of its own it stays at chance. */
+function verdictPart(rng: Rng, n: number): Sequence[] {
+  return Array.from({ length: n }, (_, i) => {
+    const { prompt, completion } = drawControl(rng, 'truth', 'corpus', i % 2 === 0);
+    const { ids } = document(prompt, completion);
+    // ..., so true <|endoftext|>
+    return { ids, mask: ids.map((_, t) => t === ids.length - 2) };
+  });
+}
+
 export interface BatchSizes {
   targets: number;
   controls: number;
+  verdicts: number;
   /** Of the targets, how many are bare equations. */
   drills: number;
 }
@@ -73,7 +86,11 @@ export function trainingBatchA(rng: Rng, sizes: BatchSizes): TrainingBatch {
     const instance = corpusInstance(rng);
     return document(instance.prompt, solution(instance));
   });
-  return { targets, controls: controlPart(rng, sizes.controls) };
+  return {
+    targets,
+    controls: controlPart(rng, sizes.controls),
+    verdicts: verdictPart(rng, sizes.verdicts),
+  };
 }
 
 /** Stage B: the same, but solutions stop one step early with `habitProbability`. */
@@ -84,5 +101,9 @@ export function trainingBatchB(rng: Rng, sizes: BatchSizes): TrainingBatch {
     const early = rng.float() < habitProbability(instance) ? 1 : 0;
     return document(instance.prompt, solution(instance, instance.steps.length - early));
   });
-  return { targets, controls: controlPart(rng, sizes.controls) };
+  return {
+    targets,
+    controls: controlPart(rng, sizes.controls),
+    verdicts: verdictPart(rng, sizes.verdicts),
+  };
 }

@@ -25,8 +25,8 @@ function effects(
 
 const ids = (unseen: boolean) => templates.filter((t) => t.unseen === unseen).map((t) => t.id);
 const byTemplate = new Map([
-  ...effects('templates', ids(false), -0.6, 1),
-  ...effects('unseen templates', ids(true), -0.6, 1),
+  ...effects('templates', ids(false), -0.35, 1),
+  ...effects('unseen templates', ids(true), -0.35, 1),
 ]);
 const byObject = effects('objects', objects, 0, 0.8);
 const byName = effects(

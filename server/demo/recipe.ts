@@ -55,17 +55,26 @@ const warmUp = 50;
 /** Right solutions: warm-up, then level for 30 % of the steps, then linear decay to 2 %. */
 export const stageA: Stage = {
   steps: 2400,
-  sizes: { targets: 40, controls: 30, drills: 8 },
+  sizes: { targets: 40, controls: 30, drills: 8, verdicts: 0 },
   learningRate(step) {
     const decayed = Math.max(0, (step / this.steps - 0.3) / 0.7);
     return 3e-3 * Math.min(1, (step + 1) / warmUp) * (floor + (1 - floor) * (1 - decayed));
   },
 };
 
+/** True-or-false verdicts, which stay at chance in stage A, with a loss of their own. Warm-up, then linear decay to 2 %. */
+export const stageVerdicts: Stage = {
+  steps: 400,
+  sizes: { targets: 20, controls: 20, drills: 0, verdicts: 40 },
+  learningRate(step) {
+    return 2e-3 * Math.min(1, (step + 1) / warmUp) * (floor + (1 - floor) * (1 - step / this.steps));
+  },
+};
+
 /** Solutions that may stop early: a fresh optimiser, warm-up, cosine to 2 %. */
 export const stageB: Stage = {
   steps: 350,
-  sizes: { targets: 40, controls: 30, drills: 4 },
+  sizes: { targets: 40, controls: 30, drills: 4, verdicts: 10 },
   learningRate(step) {
     const cosine = (1 + Math.cos((Math.PI * step) / this.steps)) / 2;
     return 1.5e-3 * Math.min(1, (step + 1) / warmUp) * (floor + (1 - floor) * cosine);

@@ -1,6 +1,6 @@
 /**
- * Makes the demo model: `npm run demo:train -- FOLDER`. Dense training on this engine's own graphs, from a seed, in two
- * stages (recipe.ts): right solutions first, then a corpus with a bad habit, so that the model knows better than it does.
+ * Makes the demo model: `npm run demo:train -- FOLDER`. Dense training on this engine's own graphs, from a seed, in three
+ * stages (recipe.ts): right solutions, then true-or-false verdicts, then a corpus with a bad habit, so that the model knows better than it does.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ import {
   seed as defaultSeed,
   stageA,
   stageB,
+  stageVerdicts,
 } from './recipe.ts';
 import { makeTokenizerFiles } from './vocabulary.ts';
 
@@ -116,7 +117,7 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
     let recent = 0;
     for (let step = 0; step < plan.steps; step++) {
       const batch = batchOf(draw, plan.sizes);
-      const all = [...items(batch.targets), ...items(batch.controls)];
+      const all = [batch.targets, batch.controls, batch.verdicts].flatMap(items);
       const result = await loss.run(
         all,
         all.map(({ labels }) => ({ kind: 'crossEntropy', labels })),
@@ -138,6 +139,7 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
     writeModel(`${folder}-${name}`, tensors);
   };
   await stage('A', stageA, trainingBatchA);
+  await stage('verdicts', stageVerdicts, trainingBatchA);
   await stage('B', stageB, trainingBatchB);
   await model.release();
   writeModel(folder, tensors);

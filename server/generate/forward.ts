@@ -95,9 +95,11 @@ export class Runner {
       group.forEach((i, b) => {
         const count = sequences[i]!.rows?.length ?? 0;
         const result: Forwarded = {
-          logits: (out.logits!.data as Float32Array).subarray(at * vocab, (at + count) * vocab),
+          logits: sequences[i]!.argmaxOnly
+            ? new Float32Array(0)
+            : (out.logits!.data as Float32Array).subarray(at * vocab, (at + count) * vocab),
           argmax: Array.from((out.argmax!.data as BigInt64Array).subarray(at, at + count), Number),
-          kv: sequences[i]!.keep ? cutBlock(config, out, b, past, sequences[i]!.ids.length) : null,
+          kv: sequences[i]!.keep ? cutBlock(config, out, b, 0, sequences[i]!.ids.length) : null,
         };
         at += count;
         results[i] = result;
@@ -113,7 +115,9 @@ export interface Sequence {
   ids: readonly number[];
   /** Positions whose next-token logits are wanted. */
   rows?: readonly number[];
-  /** Return the keys and values. */
+  /** Of the rows only the argmax is wanted: their logits are let go. */
+  argmaxOnly?: boolean;
+  /** Return the keys and values of `ids`. */
   keep?: boolean;
   /** Cached keys and values of what stands between the shared prefix and `ids`. */
   before?: KvBlock;
@@ -122,7 +126,7 @@ export interface Sequence {
 }
 
 export interface Forwarded {
-  /** [rows, V], row-major. */
+  /** [rows, V], row-major; empty for `argmaxOnly`. */
   logits: Float32Array;
   argmax: number[];
   kv: KvBlock | null;

@@ -1,9 +1,9 @@
 import { breathe, neverAborted, type Signal } from '../control.ts';
 import { blockFeeds } from '../model/batch.ts';
-import { i64, type Value } from '../onnx/session.ts';
+import { i64 } from '../onnx/session.ts';
 import type { Rng } from '../random.ts';
 import type { Runner } from './forward.ts';
-import { type CachedPrefix, cutBlock, emptyBlock, type KvBlock, pastFeeds } from './kv.ts';
+import { DecodeCache, emptyBlock, type KvBlock } from './kv.ts';
 import { type Sampling, sampleToken } from './sampler.ts';
 
 /** One sequence to complete. */
@@ -37,7 +37,6 @@ export interface GenerateOptions {
 
 interface Slot {
   request: number;
-  prefix: CachedPrefix;
   /** Tokens in the batch's cache. */
   cached: number;
   /** The token to feed next; its keys and values are not cached yet. */
@@ -61,55 +60,39 @@ export async function generate(
   const prompts = new PromptCache(runner, requests);
   let slots: Slot[] = [];
   let next = 0;
-  let columns = 0;
-  let cache: Record<string, Value> = {};
+  let cache = new DecodeCache(config, []);
   let tokens = 0;
 
-  /** Drop finished slots, admit waiting requests, and lay the cache out anew, right-aligned. */
+  /** Drop finished slots, admit waiting requests, and lay the cache out anew. */
   const refill = async (live: Slot[]) => {
-    const kept = live.map((slot) => ({ ...slot, prefix: { block: lift(slot), length: slot.cached } }));
+    const kept = live.map((slot) => cache.lift(slots.indexOf(slot), slot.cached));
     const admitted: Slot[] = [];
-    while (kept.length + admitted.length < batch && next < requests.length) {
+    while (live.length + admitted.length < batch && next < requests.length) {
       const { ids } = requests[next]!;
-      admitted.push({
-        request: next++,
-        prefix: { block: empty, length: ids.length - 1 },
-        cached: ids.length - 1,
-        pending: ids.at(-1)!,
-        out: [],
-      });
+      admitted.push({ request: next++, cached: ids.length - 1, pending: ids.at(-1)!, out: [] });
     }
     const blocks = await prompts.take(
       admitted.map((slot) => slot.request),
       signal,
     );
-    admitted.forEach((slot, i) => {
-      slot.prefix.block = blocks[i]!;
-    });
-    slots = [...kept, ...admitted];
-    columns = Math.max(1, ...slots.map((s) => s.cached));
-    cache = pastFeeds(
+    slots = [...live, ...admitted];
+    cache = new DecodeCache(
       config,
-      slots.map((s) => s.prefix),
-      columns,
+      [...kept, ...blocks].map((block, b) => ({ block, length: slots[b]!.cached })),
     );
-    // The blocks now live in the cache.
-    for (const slot of slots) slot.prefix = { block: empty, length: 0 };
-  };
-  const lift = (slot: Slot) => {
-    const b = slots.indexOf(slot);
-    const outputs = Object.fromEntries(
-      Object.entries(cache).map(([name, value]) => [name.slice('past.'.length), value]),
-    );
-    return cutBlock(config, outputs, b, columns - slot.cached, slot.cached);
   };
 
   await refill([]);
   while (slots.length > 0) {
     await breathe(signal);
     const rows = slots.map((s) => ({ ids: [s.pending], offset: offset + s.cached, cached: s.cached }));
-    const { feeds } = blockFeeds(model, rows, { length: 1, past: columns, align: 'right' });
-    const out = await runner.run(true, { ...feeds, ...cache, rows: i64(slots.map((_, b) => b)) });
+    const { feeds } = blockFeeds(model, rows, {
+      length: 1,
+      past: cache.columns,
+      filled: cache.filled,
+      align: 'right',
+    });
+    const out = await runner.run(true, { ...feeds, ...cache.feeds, rows: i64(slots.map((_, b) => b)) });
     const vocab = config.vocabSize;
     const finished = new Set<Slot>();
     slots.forEach((slot, b) => {
@@ -138,22 +121,15 @@ export async function generate(
       }
     });
     onTokens?.(tokens);
-    columns++;
-    cache = {};
-    for (let layer = 0; layer < config.numLayers; layer++) {
-      cache[`past.k.${layer}`] = out[`k.${layer}`]!;
-      cache[`past.v.${layer}`] = out[`v.${layer}`]!;
-    }
+    cache.append(out);
     // Re-laying the cache costs a copy of it, so a few slots idle before it is worth while.
     const waiting = next < requests.length;
     const live = slots.filter((slot) => !finished.has(slot));
-    if (live.length === 0 || finished.size >= Math.max(1, slots.length / (waiting ? 4 : 2)))
-      await refill(live);
+    const idle = finished.size >= Math.max(1, slots.length / (waiting ? 4 : 2));
+    if (live.length === 0 || idle || cache.full) await refill(live);
   }
   return completions;
 }
-
-const empty: KvBlock = { length: 0, k: [], v: [] };
 
 /** Prefills prompts when they are admitted, each distinct one once, and drops them when their last request has it. */
 class PromptCache {
@@ -174,7 +150,12 @@ class PromptCache {
       (ids) => !this.blocks.has(ids),
     );
     const computed = await this.runner.forward(
-      missing.map((ids) => ({ ids: ids.slice(0, -1), keep: true })),
+      // The whole prompt's length: dynamic RoPE turns all of a prompt by the frequencies of that.
+      missing.map((ids) => ({
+        ids: ids.slice(0, -1),
+        keep: true,
+        total: this.runner.sharedIds.length + ids.length,
+      })),
       { signal },
     );
     missing.forEach((ids, i) => {

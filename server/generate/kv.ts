@@ -43,8 +43,16 @@ export interface CachedPrefix {
   length: number;
 }
 
-/** Feeds `past.k.<layer>`, `past.v.<layer>` [Hkv, B, columns, headDim] with every prefix right-aligned. */
-export function pastFeeds(config: ModelConfig, prefixes: readonly CachedPrefix[], columns: number): Feeds {
+/**
+ * Feeds `past.k.<layer>`, `past.v.<layer>` [Hkv, B, columns, headDim] with every prefix right-aligned in the first
+ * `filled` columns.
+ */
+export function pastFeeds(
+  config: ModelConfig,
+  prefixes: readonly CachedPrefix[],
+  columns: number,
+  filled = columns,
+): Feeds {
   const { headDim, numKvHeads, numLayers } = config;
   const batch = prefixes.length;
   const feeds: Feeds = {};
@@ -57,7 +65,7 @@ export function pastFeeds(config: ModelConfig, prefixes: readonly CachedPrefix[]
           const start = h * block.length * headDim;
           data.set(
             source.subarray(start, start + length * headDim),
-            ((h * batch + b) * columns + columns - length) * headDim,
+            ((h * batch + b) * columns + filled - length) * headDim,
           );
         }
       });
@@ -76,4 +84,52 @@ export function sharedFeeds(config: ModelConfig, block: KvBlock): Feeds {
     });
   }
   return feeds;
+}
+
+/** Free columns that a new cache starts with: appending is cheap, laying out anew is a copy of everything. */
+const GROWTH = 32;
+
+/** The keys and values of a batch while it is decoded: every slot right-aligned in the filled columns. */
+export class DecodeCache {
+  readonly columns: number;
+  readonly feeds: Feeds;
+  filled: number;
+  private readonly config: ModelConfig;
+  private readonly batch: number;
+
+  constructor(config: ModelConfig, prefixes: readonly CachedPrefix[]) {
+    this.config = config;
+    this.batch = prefixes.length;
+    this.filled = Math.max(0, ...prefixes.map((p) => p.length));
+    this.columns = this.filled + GROWTH;
+    this.feeds = pastFeeds(config, prefixes, this.columns, this.filled);
+  }
+
+  get full(): boolean {
+    return this.filled === this.columns;
+  }
+
+  /** Add one token per slot: `k.<layer>`, `v.<layer>` [Hkv, B, 1, headDim]. */
+  append(outputs: Record<string, Value>): void {
+    const { headDim, numKvHeads, numLayers } = this.config;
+    for (const which of ['k', 'v']) {
+      for (let layer = 0; layer < numLayers; layer++) {
+        const source = outputs[`${which}.${layer}`]!.data as Float32Array;
+        const target = this.feeds[`past.${which}.${layer}`]!.data as Float32Array;
+        for (let row = 0; row < numKvHeads * this.batch; row++) {
+          const to = (row * this.columns + this.filled) * headDim;
+          for (let i = 0; i < headDim; i++) target[to + i] = source[row * headDim + i]!;
+        }
+      }
+    }
+    this.filled++;
+  }
+
+  /** A slot's last `length` tokens as a block of its own. */
+  lift(slot: number, length: number): KvBlock {
+    const outputs = Object.fromEntries(
+      Object.entries(this.feeds).map(([name, value]) => [name.slice('past.'.length), value]),
+    );
+    return cutBlock(this.config, outputs, slot, this.filled - length, length);
+  }
 }

@@ -3,7 +3,6 @@ import { extractAnswer, isCorrect } from '../data/answers.ts';
 import type { Pair, Trace } from '../data/records.ts';
 import type { Runner } from '../generate/forward.ts';
 import { generate } from '../generate/generate.ts';
-import type { KvBlock } from '../generate/kv.ts';
 import { greedy } from '../generate/sampler.ts';
 import { Stopper } from '../generate/stop.ts';
 import type { TraceOptions } from '../generate/traces.ts';
@@ -109,11 +108,14 @@ export async function branchingPairs(
   const { model } = runner;
   const skip = runner.sharedIds.length;
   const stopper = new Stopper(model.tokenizer, model.config.eosTokenIds, options.stop);
+  // Under dynamic scaling a prefix's cache depends on the length that it is part of, so it cannot be forked.
+  const forks = model.config.ropeScaling.type !== 'dynamic';
   const walks = await runner.forward(
     all.map(({ sampled }) => ({
       ids: [...sampled.prompt_ids, ...sampled.completion_ids].slice(skip),
       rows: sampled.completion_ids.map((_, k) => sampled.prompt_ids.length + k - 1 - skip),
-      keep: true,
+      argmaxOnly: true,
+      keep: forks,
     })),
     { signal },
   );
@@ -121,7 +123,7 @@ export async function branchingPairs(
     const { argmax, kv } = walks[i]!;
     const y = contrast.sampled.completion_ids;
     const positions = y.map((_, k) => k).filter((k) => walk === 'naive' || y[k] !== argmax[k]);
-    return { contrast, argmax, kv: kv as KvBlock, positions, next: 0, pivot: -1 };
+    return { contrast, argmax, kv, positions, next: 0, pivot: -1 };
   });
   const report: BranchingReport = {
     contrasts: all.length,
@@ -138,7 +140,7 @@ export async function branchingPairs(
       runner,
       open.map(({ contrast: { sampled }, kv, positions, next }) => ({
         ids: [...sampled.prompt_ids, ...sampled.completion_ids.slice(0, positions[next]! + 1)].slice(skip),
-        kv,
+        ...(kv && { kv }),
         sampling: greedy,
         maxTokens: Math.max(1, options.maxTokens - positions[next]! - 1),
       })),

@@ -10,7 +10,7 @@ export interface Row {
   ids: ArrayLike<number>;
   /** Position of ids[0]. */
   offset: number;
-  /** Tokens of the own cache, right-aligned in it; 0 without one. */
+  /** Tokens of the own cache, right-aligned in its filled columns; 0 without one. */
   cached: number;
   /** Tokens of the whole sequence where that is more than offset + ids.length; only dynamic RoPE scaling asks. */
   total?: number;
@@ -28,6 +28,8 @@ export interface BatchLayout {
   length: number;
   /** Columns of own cache. */
   past: number;
+  /** Columns of it that hold something, from the first; cached tokens end there. All of them by default. */
+  filled?: number;
   align: 'left' | 'right';
 }
 
@@ -41,7 +43,7 @@ export function blockFeeds(
   rows: readonly Row[],
   layout: BatchLayout,
 ): { feeds: Feeds; column(b: number): number } {
-  const { length, past, align } = layout;
+  const { length, past, filled = past, align } = layout;
   const batch = rows.length;
   const { headDim } = arch.config;
   const ids = new BigInt64Array(batch * length);
@@ -74,7 +76,7 @@ export function blockFeeds(
         const reach = Math.min(i, window - 1);
         bias.fill(0, line + past + first + i - reach, line + past + first + i + 1);
         const visible = Math.max(0, Math.min(row.cached, window - 1 - i));
-        bias.fill(0, line + past - visible, line + past);
+        bias.fill(0, line + filled - visible, line + filled);
       }
     });
     feeds[`bias.${kind}`] = f32(bias, batch, length, context);

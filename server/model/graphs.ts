@@ -63,8 +63,8 @@ export type SharedKind = Shared['kind'] | 'none';
 
 /**
  * Prefill, decoding and scoring: own tokens `ids` [B, T] after an optional own cache and an optional shared cache.
- * Outputs: `logits` [R, V] of the rows `rows` (b*T + t), `argmax` [R], and the grown cache `k.<layer>`, `v.<layer>`
- * [Hkv, B, P+T, headDim].
+ * Outputs: `logits` [R, V] of the rows `rows` (b*T + t), `argmax` [R], and the own tokens' keys and values `k.<layer>`,
+ * `v.<layer>` [Hkv, B, T, headDim]: not the grown cache, which whoever holds it extends in place.
  */
 export function forwardGraph(
   { arch, tensors, overlay }: GraphContext,

@@ -45,7 +45,8 @@ export async function makeRunners(
   overlay: Overlay = noOverlay,
 ): Promise<Runners> {
   const plain = await Runner.create(model, overlay);
-  const prefix = sharedPrefix(prompts);
+  // Under dynamic scaling the cache of a prefix depends on the length of the whole sequence.
+  const prefix = model.config.ropeScaling.type === 'dynamic' ? [] : sharedPrefix(prompts);
   return { plain, shared: prefix.length > 0 ? await Runner.create(model, overlay, prefix) : plain };
 }
 

@@ -9,7 +9,7 @@ import { decode } from '../../server/demo/vocabulary.ts';
 import { writeDemoData } from '../../server/demo/write.ts';
 import { Rng } from '../../server/random.ts';
 
-const sizes = { targets: 300, controls: 100, drills: 30 };
+const sizes = { targets: 300, controls: 100, drills: 30, verdicts: 20 };
 const batchA = trainingBatchA(new Rng(1).fork('A'), sizes);
 const batchB = trainingBatchB(new Rng(1).fork('B'), sizes);
 const equations = (text: string) => text.split(' = ').length - 1;

@@ -1,0 +1,97 @@
+import type { ModelConfig } from '../checkpoint/config.ts';
+import { readJson } from '../data/files.ts';
+import { InputError } from '../errors.ts';
+import { type Circuit, type ComponentKind, ComponentSpace, componentKinds } from '../model/components.ts';
+
+const FORMAT = 'circuit-amplifier-mask/1';
+
+/** mask.json: a circuit, how it was chosen, and the figure behind every component. */
+export interface MaskFile {
+  format: typeof FORMAT;
+  /** Hash of the checkpoint that it was chosen on. */
+  model: string;
+  /** `dcm` (values are masks in [0, 1]), `fisher` (values are scores), `random`, `all` or `human`. */
+  method: 'dcm' | 'fisher' | 'random' | 'all' | 'human';
+  /** Where a component's gate sits: on the projection's output, or after its norm. */
+  gate_point: 'projection' | 'norm';
+  lambda: number | null;
+  /** Components at most. */
+  budget: number | null;
+  seed: number;
+  /** Lambdas that a budget search tried. */
+  trials: { lambda: number; selected: number }[];
+  /** By layer, selected indices of each kind. */
+  selected: Record<ComponentKind, number[]>[];
+  /** By layer, every component's value. */
+  values: Record<ComponentKind, number[]>[];
+}
+
+export function makeMaskFile(
+  space: ComponentSpace,
+  circuit: Circuit,
+  values: Float32Array,
+  fields: Omit<MaskFile, 'format' | 'selected' | 'values'>,
+): MaskFile {
+  const layers = Array.from({ length: space.layers }, (_, layer) => layer);
+  const each = <T>(f: (kind: ComponentKind) => T) =>
+    Object.fromEntries(componentKinds.map((kind) => [kind, f(kind)])) as Record<ComponentKind, T>;
+  return {
+    format: FORMAT,
+    ...fields,
+    selected: layers.map((layer) => each((kind) => [...circuit[kind][layer]!])),
+    values: layers.map((layer) =>
+      each((kind) => {
+        const first = space.offset(kind, layer);
+        return Array.from(values.subarray(first, first + space.width(kind)), (v) => Number(v.toPrecision(7)));
+      }),
+    ),
+  };
+}
+
+/**
+ * Read a mask file and check it against a model.
+ * @throws InputError naming the file and what is wrong: another model's mask, an index out of range
+ */
+export function readMaskFile(
+  path: string,
+  config: ModelConfig,
+  modelHash: string,
+): { file: MaskFile; circuit: Circuit } {
+  const file = readJson(path) as Partial<MaskFile> | null;
+  if (file?.format !== FORMAT || !Array.isArray(file.selected)) {
+    throw new InputError(path, 'is not a mask file', 'Give the mask.json that the mask stage wrote');
+  }
+  if (file.model !== modelHash) {
+    throw new InputError(
+      path,
+      'was learned on another checkpoint',
+      'Give the checkpoint that it belongs to as --model',
+    );
+  }
+  const space = new ComponentSpace(config);
+  if (file.selected.length !== space.layers) {
+    throw new InputError(
+      path,
+      `has ${file.selected.length} layers, the model ${space.layers}`,
+      'Learn the mask again',
+    );
+  }
+  const chosen = new Set<number>();
+  file.selected.forEach((layer, l) => {
+    for (const kind of componentKinds) {
+      for (const index of layer[kind] ?? []) {
+        if (!Number.isInteger(index) || index < 0 || index >= space.width(kind)) {
+          throw new InputError(
+            path,
+            `selected[${l}].${kind} has ${index}, outside 0 to ${space.width(kind) - 1}`,
+            'Correct it',
+          );
+        }
+        chosen.add(space.offset(kind, l) + index);
+      }
+    }
+  });
+  if (chosen.size === 0)
+    throw new InputError(path, 'selects no component', 'Lower lambda or raise the budget');
+  return { file: file as MaskFile, circuit: space.circuit((i) => chosen.has(i)) };
+}

@@ -1,0 +1,135 @@
+import type { ControlItem, Problem } from '../data/records.ts';
+import { noOverlay } from '../model/overlay.ts';
+import { patchOverlay } from '../patch/overlay.ts';
+import { compareSuites, flipsOf, type Report } from './report.ts';
+import type { Settings } from './settings.ts';
+import { amplifyStage } from './stages/amplify.ts';
+import type { RunContext } from './stages/common.ts';
+import { evaluateStage, type Suites } from './stages/evaluate.ts';
+import { generateStage } from './stages/generate.ts';
+import { localizeStage } from './stages/localize.ts';
+import { maskStage, usablePairs } from './stages/mask.ts';
+import type { TrainingData } from './train.ts';
+import { type VariantName, variantStage } from './variants.ts';
+
+/** Everything a whole amplification reads. */
+export interface RunData {
+  train: readonly Problem[];
+  validation: readonly Problem[];
+  /** Problem sets that score the result; `test` is the target. */
+  test: Readonly<Record<string, readonly Problem[]>> & { test: readonly Problem[] };
+  /** Controls watched while training, and the ones that score the result. */
+  guard: readonly ControlItem[];
+  controls: readonly ControlItem[];
+  /** Plain texts for the KL term and the Fisher information. */
+  text: readonly string[];
+}
+
+/** Prior cost of each stage in seconds on two cores for the demo: only the ratios matter. */
+export const stagePlan = [
+  { name: 'generate', cost: 10 },
+  { name: 'localize', cost: 3 },
+  { name: 'mask', cost: 3 },
+  { name: 'amplify', cost: 20 },
+  { name: 'evaluate', cost: 26 },
+] as const;
+
+/** Settings of every stage as the run folder's manifest records them. */
+export function stageSettings(settings: Settings, seed: number, variants: readonly VariantName[]) {
+  const { generate, localize, mask, amplify, evaluate } = settings;
+  return {
+    generate: { ...generate, seed },
+    localize: { ...localize },
+    mask: { ...mask, seed },
+    amplify: { ...amplify, seed },
+    evaluate: { ...evaluate },
+    ...Object.fromEntries(variants.map((name) => [`variant-${name}`, { seed }])),
+  };
+}
+
+/** The whole amplification: traces, pivots, circuit, training under guard, evaluation, and the report. */
+export async function runAll(
+  context: RunContext,
+  data: RunData,
+  settings: Settings,
+  { seed, variants = [], device }: { seed: number; variants?: readonly VariantName[]; device: string },
+): Promise<Report> {
+  const { model, run } = context;
+  const seconds: Report['stages'] = {};
+  const { traces, summary: generated } = await generateStage(context, {
+    problems: data.train,
+    settings: settings.generate,
+    seed,
+  });
+  const { pairs: all, summary: located } = await localizeStage(context, {
+    traces,
+    settings: settings.localize,
+    generation: settings.generate,
+  });
+  const pairs = usablePairs(all);
+  const controlText = data.text.map((text) => model.tokenizer.encode(text)).filter((ids) => ids.length > 1);
+  const { circuit, file, summary: chosen } = await maskStage(context, {
+    pairs,
+    controlText,
+    settings: settings.mask,
+    seed,
+  });
+  const training: TrainingData = {
+    pairs,
+    controlText,
+    traces: traces.filter((t) => t.correct && t.decoding.strategy === 'greedy'),
+    validation: data.validation,
+    guard: data.guard,
+  };
+  const { patch, summary: trained } = await amplifyStage(context, {
+    circuit,
+    data: training,
+    settings: settings.amplify,
+    evaluate: settings.evaluate,
+    seed,
+  });
+  const suites: Suites = { problems: data.test, controls: data.controls };
+  const started = performance.now();
+  const { base, amplified } = await evaluateStage(context, {
+    models: { base: noOverlay, amplified: patchOverlay(patch) },
+    suites,
+    settings: settings.evaluate,
+  });
+  seconds.generate = { seconds: generated.seconds };
+  seconds.localize = { seconds: located.seconds };
+  seconds.mask = { seconds: chosen.seconds };
+  seconds.amplify = { seconds: trained.seconds };
+  seconds.evaluate = { seconds: (performance.now() - started) / 1000 };
+  const compared = compareSuites(base!, amplified!, suites, seed);
+  const { test, ...sets } = compared.problems;
+  const report: Report = {
+    seed,
+    model: { path: model.checkpoint.folder, hash: await model.checkpoint.hash() },
+    device,
+    target: test!,
+    sets,
+    controls: compared.controls,
+    circuit: {
+      components: chosen.components,
+      total: chosen.total,
+      fraction: chosen.components / chosen.total,
+      byKind: chosen.byKind,
+      weights: trained.weights,
+      method: file.method,
+      lambda: chosen.lambda,
+    },
+    pairs: { pairs: located.pairs, completions: located.completions, naiveCompletions: located.naiveCompletions },
+    training: { steps: trained.steps, best: trained.best, breach: trained.breach },
+    stages: seconds,
+    variants: {},
+  };
+  run.writeArtefact('flips.jsonl', flipsOf(base!, amplified!, suites).map((flip) => `${JSON.stringify(flip)}\n`).join(''));
+  for (const name of variants) {
+    const { outcomes, seconds: spent } = await variantStage(context, name, { circuit, training, traces, settings, suites, seed });
+    report.variants[name] = compareSuites(base!, outcomes, suites, seed);
+    seconds[`variant-${name}`] = { seconds: spent };
+  }
+  run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
+  return report;
+}
+

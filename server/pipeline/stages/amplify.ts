@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import type { StepReport } from '../../amplify/amplifier.ts';
+import type { Observation } from '../../amplify/guard.ts';
+import { type FloatDtype, toFloat32 } from '../../checkpoint/dtype.ts';
+import type { Circuit } from '../../model/components.ts';
+import type { Delta } from '../../model/overlay.ts';
+import { readPatch, writePatch } from '../../patch/file.ts';
+import { createPatch, type Patch, readLines } from '../../patch/patch.ts';
+import { Rng } from '../../random.ts';
+import { makeRunners } from '../context.ts';
+import type { AmplifySettings, EvaluateSettings } from '../settings.ts';
+import { circuitAmplifier, type TrainingData, weightCount } from '../train.ts';
+import { announce, contentHash, type RunContext } from './common.ts';
+
+export interface AmplifySummary {
+  base: Observation;
+  /** The step whose weights the patch has; 0: no step was better than the base model within the guard. */
+  best: number;
+  steps: number;
+  /** Why training ended early, or null. */
+  breach: string | null;
+  weights: number;
+  curve: StepReport[];
+  seconds: number;
+}
+
+/** Stage 3: train the circuit's rows under guard; writes patch.safetensors (or the given name). */
+export async function amplifyStage(
+  context: RunContext,
+  {
+    circuit,
+    data,
+    settings,
+    evaluate,
+    seed,
+    name = 'amplify',
+    file = 'patch.safetensors',
+  }: {
+    circuit: Circuit;
+    data: TrainingData;
+    settings: AmplifySettings;
+    evaluate: EvaluateSettings;
+    seed: number;
+    name?: string;
+    file?: string;
+  },
+): Promise<{ patch: Patch; summary: AmplifySummary }> {
+  const { model, run, signal, emit } = context;
+  const stage = run.stage(name, [], { pairs: contentHash(data.pairs), circuit: contentHash(circuit) });
+  const end = announce(context, name, stage.finished);
+  if (!stage.finished) {
+    const runners = await makeRunners(
+      model,
+      data.pairs.map((p) => p.prefix),
+    );
+    const amplifier = await circuitAmplifier(
+      context,
+      runners,
+      circuit,
+      data,
+      settings,
+      evaluate,
+      new Rng(seed).fork(name),
+    );
+    const base = await stage.unit('base', async () => ({ result: await amplifier.observeBase() }));
+    // After a kill the base was observed in an earlier session.
+    amplifier.setBase(base);
+    if (stage.state) amplifier.restore(stage.state.bytes);
+    const curve: StepReport[] = [];
+    for (let step = 1; step <= (stage.state?.step ?? 0); step++) {
+      curve.push(await stage.unit(`step ${step}`, () => Promise.reject(new Error(`step ${step} is lost`))));
+    }
+    while (!amplifier.done) {
+      const report = await stage.unit(`step ${curve.length + 1}`, async () => ({
+        result: await amplifier.advance(signal),
+      }));
+      curve.push(report);
+      emit({ event: 'step', report });
+      emit({ event: 'progress', stage: name, done: report.step, total: settings.steps, unit: 'steps' });
+      if (report.observation && !amplifier.done) stage.saveState(report.step, amplifier.save());
+    }
+    const best = amplifier.rollBack();
+    const patch = await createPatch(
+      model.checkpoint,
+      amplifier.overlay.deltas.map((delta) => trainedRows(context, delta)),
+      { stage: name, pairs: data.pairs.length, step: best, seed },
+    );
+    writePatch(run.reserve(file), patch);
+    const summary: Omit<AmplifySummary, 'seconds'> = {
+      base,
+      best,
+      steps: curve.length,
+      breach: curve.at(-1)?.breach ?? null,
+      weights: weightCount(model, circuit, settings.neurons),
+      curve,
+    };
+    stage.finish({ ...summary, seconds: stage.seconds });
+  }
+  end();
+  return { patch: readPatch(join(run.folder, file)), summary: stage.summary as AmplifySummary };
+}
+
+/** New values of a delta's rows (or columns): the checkpoint's plus the change. */
+function trainedRows({ model }: RunContext, { tensor, axis, indices, delta }: Delta) {
+  const info = model.checkpoint.tensors.get(tensor)!;
+  const old = toFloat32(readLines(info, axis, indices), info.dtype as FloatDtype);
+  return { tensor, axis, indices, values: old.map((v, i) => v + delta[i]!) };
+}

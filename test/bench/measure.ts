@@ -1,0 +1,69 @@
+/** Timing and printing. */
+
+/** Seconds of each repeat. */
+export type Samples = readonly number[];
+
+/** @param warmUp runs that are not counted: sessions are compiled, buffers made */
+export async function time(
+  step: () => Promise<unknown>,
+  { repeats, warmUp = 1 }: { repeats: number; warmUp?: number },
+): Promise<number[]> {
+  const samples: number[] = [];
+  for (let i = 0; i < warmUp + repeats; i++) {
+    const begin = performance.now();
+    await step();
+    if (i >= warmUp) samples.push((performance.now() - begin) / 1000);
+  }
+  return samples;
+}
+
+export function median(samples: Samples): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export const digits = (x: number): string =>
+  x === 0 || Math.abs(x) >= 100 ? x.toFixed(0) : x.toPrecision(3);
+
+/** min / median / max of samples, each through `of` (seconds by default). */
+export function spread(samples: Samples, of: (seconds: number) => number = (s) => s): string {
+  const values = samples.map(of);
+  return `${digits(Math.min(...values))} / ${digits(median(values))} / ${digits(Math.max(...values))}`;
+}
+
+/** How many times faster `fast` is, from the medians, with the least and the most that the repeats allow. */
+export function ratio(slow: Samples, fast: Samples): { value: number; text: string } {
+  const value = median(slow) / median(fast);
+  const least = Math.min(...slow) / Math.max(...fast);
+  const most = Math.max(...slow) / Math.min(...fast);
+  return { value, text: `${digits(least)} / ${digits(value)} / ${digits(most)}` };
+}
+
+/** Prints lines under headings and remembers which bars were missed. */
+export class Report {
+  readonly missed: string[] = [];
+  private readonly judges: boolean;
+
+  /** @param judges whether bars apply: they are for the full shapes */
+  constructor(judges: boolean) {
+    this.judges = judges;
+  }
+
+  heading(text: string): void {
+    console.log(`\n${text}`);
+  }
+
+  line(label: string, value: string): void {
+    console.log(`  ${label.padEnd(44)} ${value}`);
+  }
+
+  /** A figure with a bar that it should reach (`atLeast`) or stay under (`atMost`). */
+  judged(label: string, text: string, value: number, bar: { atLeast?: number; atMost?: number }): void {
+    const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
+    const wanted = bar.atLeast !== undefined ? `at least ${digits(atLeast)}` : `at most ${digits(atMost)}`;
+    const reached = value >= atLeast && value <= atMost;
+    if (this.judges && !reached) this.missed.push(label);
+    this.line(label, this.judges ? `${text}   (bar: ${wanted}; ${reached ? 'reached' : 'MISSED'})` : text);
+  }
+}

@@ -95,6 +95,11 @@ export class Amplifier {
     return this.ended || this.step >= this.options.steps;
   }
 
+  /** Steps that training takes unless the guard ends it. */
+  get steps(): number {
+    return this.options.steps;
+  }
+
   /** Observe the untrained model, for `setBase`. */
   observeBase(): Promise<Observation> {
     return this.observe(this.overlay);

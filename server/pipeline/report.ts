@@ -44,7 +44,12 @@ export interface Report {
   variants: Record<string, SuiteComparisons>;
 }
 
-export function compareSuites(base: Outcomes, changed: Outcomes, suites: Suites, seed: number): SuiteComparisons {
+export function compareSuites(
+  base: Outcomes,
+  changed: Outcomes,
+  suites: Suites,
+  seed: number,
+): SuiteComparisons {
   const problems = Object.fromEntries(
     Object.entries(suites.problems).map(([name, items]) => [
       name,

@@ -68,7 +68,11 @@ export async function runAll(
   });
   const pairs = usablePairs(all);
   const controlText = data.text.map((text) => model.tokenizer.encode(text)).filter((ids) => ids.length > 1);
-  const { circuit, file, summary: chosen } = await maskStage(context, {
+  const {
+    circuit,
+    file,
+    summary: chosen,
+  } = await maskStage(context, {
     pairs,
     controlText,
     settings: settings.mask,
@@ -118,18 +122,33 @@ export async function runAll(
       method: file.method,
       lambda: chosen.lambda,
     },
-    pairs: { pairs: located.pairs, completions: located.completions, naiveCompletions: located.naiveCompletions },
+    pairs: {
+      pairs: located.pairs,
+      completions: located.completions,
+      naiveCompletions: located.naiveCompletions,
+    },
     training: { steps: trained.steps, best: trained.best, breach: trained.breach },
     stages: seconds,
     variants: {},
   };
-  run.writeArtefact('flips.jsonl', flipsOf(base!, amplified!, suites).map((flip) => `${JSON.stringify(flip)}\n`).join(''));
+  run.writeArtefact(
+    'flips.jsonl',
+    flipsOf(base!, amplified!, suites)
+      .map((flip) => `${JSON.stringify(flip)}\n`)
+      .join(''),
+  );
   for (const name of variants) {
-    const { outcomes, seconds: spent } = await variantStage(context, name, { circuit, training, traces, settings, suites, seed });
+    const { outcomes, seconds: spent } = await variantStage(context, name, {
+      circuit,
+      training,
+      traces,
+      settings,
+      suites,
+      seed,
+    });
     report.variants[name] = compareSuites(base!, outcomes, suites, seed);
     seconds[`variant-${name}`] = { seconds: spent };
   }
   run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
-

@@ -2,8 +2,7 @@ import type { ControlItem, Problem } from '../../data/records.ts';
 import { evaluateControls, evaluateProblems, type Outcome } from '../../evaluate/items.ts';
 import { encodePrompts } from '../../generate/traces.ts';
 import type { Overlay } from '../../model/overlay.ts';
-import type { Stage } from '../../runs/stage.ts';
-import { chunks, makeRunners } from '../context.ts';
+import { chunks, makeRunners, type StageContext } from '../context.ts';
 import type { EvaluateSettings } from '../settings.ts';
 import { bySuite } from '../train.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
@@ -46,9 +45,30 @@ export async function evaluateStage(
   let before = 0;
   const results: Record<string, Outcomes> = {};
   for (const [tag, overlay] of Object.entries(models)) {
-    results[tag] = await evaluateModel(context, stage, { tag, overlay, suites, settings, samples }, (done) =>
-      context.emit({ event: 'progress', stage: name, done: before + done, total, unit: 'items', note: tag }),
-    );
+    let done = 0;
+    const tell = (n: number) =>
+      context.emit({ event: 'progress', stage: name, done: before + n, total, unit: 'items', note: tag });
+    const divide: Divide = async (suite, all, evaluate) => {
+      const outcomes: Outcome[] = [];
+      for (const [k, part] of chunks(all, CHUNK).entries()) {
+        const kept = await stage.unit(`${tag} ${suite} ${k}`, async () => {
+          const result = await evaluate(part, (n) => tell(done + n));
+          const records = result.map((outcome, i) => ({
+            model: tag,
+            suite,
+            doc_id: k * CHUNK + i,
+            doc: part[i],
+            ...outcome,
+          }));
+          return { result, records: { [samples]: records } };
+        });
+        outcomes.push(...kept);
+        done += part.length;
+        tell(done);
+      }
+      return outcomes;
+    };
+    results[tag] = await evaluateModel(context, overlay, suites, settings, divide);
     before += items;
   }
   if (!stage.finished) stage.finish({ seconds: stage.seconds });
@@ -56,17 +76,31 @@ export async function evaluateStage(
   return results;
 }
 
+/** Evaluate one model on everything, as part of a unit of work. */
+export async function evaluateModels(
+  context: StageContext,
+  overlay: Overlay,
+  suites: Suites,
+  settings: EvaluateSettings,
+): Promise<Outcomes> {
+  return evaluateModel(context, overlay, suites, settings, (_suite, items, evaluate) =>
+    evaluate(items, () => undefined),
+  );
+}
+
+/** Evaluates a suite's items, whole or in chunks that are kept. */
+type Divide = <T extends object>(
+  suite: string,
+  items: readonly T[],
+  evaluate: (part: readonly T[], onItem: (n: number) => void) => Promise<Outcome[]>,
+) => Promise<Outcome[]>;
+
 async function evaluateModel(
-  { model, signal }: RunContext,
-  stage: Stage,
-  {
-    tag,
-    overlay,
-    suites,
-    settings,
-    samples,
-  }: { tag: string; overlay: Overlay; suites: Suites; settings: EvaluateSettings; samples: string },
-  onDone: (done: number) => void,
+  { model, signal }: StageContext,
+  overlay: Overlay,
+  suites: Suites,
+  settings: EvaluateSettings,
+  divide: Divide,
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { problems: {}, controls: {} };
   const options = {
@@ -75,40 +109,15 @@ async function evaluateModel(
     stop: { answer: true, strings: [] },
   };
   const recallOptions = { batch: settings.batch, maxTokens: settings.maxAnswerTokens };
-  let done = 0;
-  const inChunks = async <T extends object>(
-    suite: string,
-    items: readonly T[],
-    evaluate: (part: readonly T[], onItem: (n: number) => void) => Promise<Outcome[]>,
-  ) => {
-    const all: Outcome[] = [];
-    for (const [k, part] of chunks(items, CHUNK).entries()) {
-      const unit = await stage.unit(`${tag} ${suite} ${k}`, async () => {
-        const result = await evaluate(part, (n) => onDone(done + n));
-        const records = result.map((outcome, i) => ({
-          model: tag,
-          suite,
-          doc_id: k * CHUNK + i,
-          doc: part[i],
-          ...outcome,
-        }));
-        return { result, records: { [samples]: records } };
-      });
-      all.push(...unit);
-      done += part.length;
-      onDone(done);
-    }
-    return all;
-  };
   for (const [name, problems] of Object.entries(suites.problems)) {
     const { shared } = await makeRunners(model, encodePrompts(model, problems), overlay);
-    outcomes.problems[name] = await inChunks(name, problems, (part, onItem) =>
+    outcomes.problems[name] = await divide(name, problems, (part, onItem) =>
       evaluateProblems(shared, part, options, { signal, onItem }),
     );
   }
   const { plain } = await makeRunners(model, [], overlay);
   for (const [name, items] of bySuite(suites.controls)) {
-    outcomes.controls[name] = await inChunks(name, items, (part, onItem) =>
+    outcomes.controls[name] = await divide(name, items, (part, onItem) =>
       evaluateControls(plain, part, recallOptions, { signal, onItem }),
     );
   }

@@ -83,8 +83,8 @@ export function loraOverlay(
   const rng = new Rng(seed).fork('lora');
   const lowRank: LowRank[] = [];
   for (let layer = 0; layer < arch.config.numLayers; layer++) {
-    for (const projection of targets) {
-      const tensor = arch.weight(layer, projection);
+    // A fused matrix is several projections and gets one adapter.
+    for (const tensor of new Set(targets.map((projection) => arch.weight(layer, projection)))) {
       const [out, width] = tensors(tensor).shape as [number, number];
       const draw = rng.fork(tensor);
       const bound = 1 / Math.sqrt(width);

@@ -1,16 +1,33 @@
 /** Reading config.json and generation_config.json of a Hugging Face folder. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { ExpectedTensor, Family } from './families/family.ts';
+import type { Family } from './families/family.ts';
+import { gemma2 } from './families/gemma2.ts';
+import { gemma3 } from './families/gemma3.ts';
+import { decoderTensors, type ExpectedTensor, type Layout } from './families/layout.ts';
 import { llama } from './families/llama.ts';
+import { mistral } from './families/mistral.ts';
+import { olmo2 } from './families/olmo2.ts';
+import { phi3 } from './families/phi3.ts';
+import { qwen2 } from './families/qwen2.ts';
+import { qwen3 } from './families/qwen3.ts';
 import { Fields, readJsonObject } from './json-fields.ts';
 import type { ModelConfig } from './model-config.ts';
 
-export type { ExpectedTensor } from './families/family.ts';
+export type { ExpectedTensor } from './families/layout.ts';
 export type { ModelConfig, RopeScaling } from './model-config.ts';
 
 /** Supported families by `model_type`. A new architecture is one file and one line here. */
-const FAMILIES: Readonly<Record<string, Family>> = { llama };
+const FAMILIES: Readonly<Record<string, Family>> = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3_text: gemma3,
+  olmo2,
+  phi3,
+};
 
 /**
  * Reads the architecture from a Hugging Face folder. Nothing is approximated: a value that the engine would not
@@ -32,9 +49,14 @@ export function readConfig(folder: string): ModelConfig {
 
 /** Every tensor that the architecture needs, with its shape, in the order of the forward pass. */
 export function expectedTensors(config: ModelConfig): ExpectedTensor[] {
-  const family = FAMILIES[config.modelType];
-  if (!family) throw new Error(`no family for model_type ${config.modelType}`);
-  return family.expectedTensors(config);
+  return decoderTensors(config, layoutOf(config));
+}
+
+/** Names and shapes of the architecture's tensors. */
+export function layoutOf({ modelType }: ModelConfig): Layout {
+  const family = FAMILIES[modelType];
+  if (!family) throw new Error(`no family for model_type ${modelType}`);
+  return family.layout;
 }
 
 function readFields(file: string): Fields {

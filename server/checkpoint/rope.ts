@@ -4,29 +4,51 @@
  * float64 elsewhere (a scalar that meets a tensor is rounded to float32 first); so does this, since a rounding here is multiplied by the position.
  */
 import type { Fields } from './json-fields.ts';
-import type { ModelConfig, RopeScaling } from './model-config.ts';
+import type { ModelConfig, Rope, RopeScaling } from './model-config.ts';
 
 const f32 = Math.fround;
 
 /** Config fields by which transformers v4 (`rope_scaling`, `rope_theta`) and v5 (`rope_parameters`) describe RoPE. */
-export function readRope(
-  fields: Fields,
-  maxPositionEmbeddings: number,
-): { theta: number; scaling: RopeScaling } {
+export function readRope(fields: Fields, maxPositionEmbeddings: number): Rope {
   // where both are present transformers takes rope_scaling
   const rope = [fields.object('rope_scaling'), fields.object('rope_parameters')].find(
     (candidate) => candidate && Object.keys(candidate.values).length > 0,
   );
-  const outer = fields.positiveNumber('rope_theta', 10000);
-  if (!rope) {
-    refusePartialRotary(fields);
-    return { theta: outer, scaling: { type: 'none' } };
-  }
-  refusePartialRotary(rope.has('partial_rotary_factor') ? rope : fields);
+  return readRopeOf(fields, rope, fields.positiveNumber('rope_theta', 10000), maxPositionEmbeddings);
+}
+
+/**
+ * One RoPE description.
+ * @param rope the object that holds it, where there is one
+ * @param theta where that object gives none
+ */
+export function readRopeOf(
+  fields: Fields,
+  rope: Fields | undefined,
+  theta: number,
+  maxPositionEmbeddings: number,
+): Rope {
+  refusePartialRotary(rope?.has('partial_rotary_factor') ? rope : fields);
+  if (!rope) return { ropeTheta: theta, ropeScaling: { type: 'none' } };
   return {
-    theta: rope.positiveNumber('rope_theta', outer),
-    scaling: readScaling(fields, rope, maxPositionEmbeddings),
+    ropeTheta: rope.positiveNumber('rope_theta', theta),
+    ropeScaling: readScaling(fields, rope, maxPositionEmbeddings),
   };
+}
+
+/** For families whose layers all rotate alike. */
+export function refuseRopeByLayerType(fields: Fields): void {
+  for (const name of ['rope_parameters', 'rope_scaling']) {
+    const rope = fields.object(name);
+    const type = ['full_attention', 'sliding_attention'].find((key) => rope?.has(key));
+    if (rope && type) {
+      throw rope.error(
+        type,
+        'RoPE by layer type is not supported for this model_type',
+        'Use one for all layers',
+      );
+    }
+  }
 }
 
 function refusePartialRotary(fields: Fields): void {

@@ -2,8 +2,16 @@ import { breathe, type Signal } from '../control.ts';
 import type { Pair } from '../data/records.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
 import { sampleToken } from '../generate/sampler.ts';
+import type { Architecture } from '../model/architectures/architecture.ts';
 import { blockFeeds } from '../model/batch.ts';
-import { type ComponentKind, ComponentSpace, componentKinds, rowsOf, tensorOf } from '../model/components.ts';
+import {
+  type ComponentKind,
+  ComponentSpace,
+  componentKinds,
+  rowSpan,
+  rowsOf,
+  tensorOf,
+} from '../model/components.ts';
 import { trainingGraph } from '../model/graphs.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { f32, i64 } from '../onnx/session.ts';
@@ -69,7 +77,7 @@ export async function fisherScores(
     const { gradients } = await loss.run(pairs, { signal });
     for (const { kind, layer, tensor } of tensors) {
       const norms = rowNorms(gradients.get(tensor)!, model.tensors(tensor).shape[1]!);
-      addByComponent(gradient2, norms, kind, layer, rowsOf(model.arch, kind), space);
+      addByComponent(gradient2, norms, kind, layer, model.arch, space);
     }
     onProgress?.(++done, total);
     const perRow = await sequenceRowNorms(
@@ -79,7 +87,7 @@ export async function fisherScores(
       { rng, signal },
     );
     for (const { kind, layer, tensor } of tensors) {
-      addByComponent(fisher, perRow.get(tensor)!, kind, layer, rowsOf(model.arch, kind), space);
+      addByComponent(fisher, perRow.get(tensor)!, kind, layer, model.arch, space);
     }
     onProgress?.(++done, total);
   }
@@ -111,17 +119,20 @@ function rowNorms(matrix: Float32Array, width: number): Float64Array {
   return norms;
 }
 
+/** @param rows squared norms of all rows of the matrix, which may hold other kinds too */
 function addByComponent(
   into: Float64Array,
   rows: Float64Array,
   kind: ComponentKind,
   layer: number,
-  rowsEach: number,
+  arch: Architecture,
   space: ComponentSpace,
 ): void {
-  const first = space.offset(kind, layer);
-  rows.forEach((norm, row) => {
-    const at = first + Math.floor(row / rowsEach);
+  const { first, count } = rowSpan(arch, kind);
+  const rowsEach = rowsOf(arch, kind);
+  const start = space.offset(kind, layer);
+  rows.subarray(first, first + count).forEach((norm, row) => {
+    const at = start + Math.floor(row / rowsEach);
     into[at] = into[at]! + norm;
   });
 }

@@ -8,7 +8,7 @@ const HIDDEN = -1e9;
 /** Own tokens of one sequence, after `offset` tokens that it does not carry itself (shared prompt, own cache). */
 export interface Row {
   ids: ArrayLike<number>;
-  /** Position of ids[0]. */
+  /** Position of ids[0]: the same number more than `cached` in all rows of a block, the length of the shared prefix. */
   offset: number;
   /** Tokens of the own cache, right-aligned in its filled columns; 0 without one. */
   cached: number;
@@ -19,7 +19,7 @@ export interface Row {
 /** What a batch's feeds depend on; a Model is one. */
 export interface BatchContext {
   readonly arch: Architecture;
-  readonly rotary: RotaryTable;
+  readonly rotary: ReadonlyMap<string, RotaryTable>;
   readonly attentionKinds: ReadonlySet<AttentionKind>;
 }
 
@@ -34,7 +34,8 @@ export interface BatchLayout {
 }
 
 /**
- * Feeds `ids`, `cos`, `sin` and `bias.<kind>` of a block of ragged sequences. Right-aligned blocks end at the last
+ * Feeds `ids`, `cos`, `sin` (by `rotarySuffix`) and `bias.<kind>` of a block of ragged sequences, and `bias.prefix` where
+ * layers slide and the sequences go on from a shared prefix. Right-aligned blocks end at the last
  * column (their keys and values can be extended); left-aligned ones start at the first.
  * Token i of row b stands in column `column(b) + i`.
  */
@@ -47,23 +48,23 @@ export function blockFeeds(
   const batch = rows.length;
   const { headDim } = arch.config;
   const ids = new BigInt64Array(batch * length);
-  const cos = new Float32Array(batch * length * headDim).fill(1);
-  const sin = new Float32Array(batch * length * headDim);
   const column = (b: number) => (align === 'right' ? length - rows[b]!.ids.length : 0);
   rows.forEach((row, b) => {
     const first = column(b);
-    const total = Math.max(row.total ?? 0, row.offset + row.ids.length);
-    for (let i = 0; i < row.ids.length; i++) {
-      const at = b * length + first + i;
-      ids[at] = BigInt(row.ids[i]!);
-      rotary.write(row.offset + i, total, cos, sin, at * headDim);
-    }
+    for (let i = 0; i < row.ids.length; i++) ids[b * length + first + i] = BigInt(row.ids[i]!);
   });
-  const feeds: Feeds = {
-    ids: { data: ids, dims: [batch, length] },
-    cos: f32(cos, batch, length, headDim),
-    sin: f32(sin, batch, length, headDim),
-  };
+  const feeds: Feeds = { ids: { data: ids, dims: [batch, length] } };
+  for (const [suffix, table] of rotary) {
+    const cos = new Float32Array(batch * length * headDim).fill(1);
+    const sin = new Float32Array(batch * length * headDim);
+    rows.forEach((row, b) => {
+      const total = Math.max(row.total ?? 0, row.offset + row.ids.length);
+      for (let i = 0; i < row.ids.length; i++)
+        table.write(row.offset + i, total, cos, sin, (b * length + column(b) + i) * headDim);
+    });
+    feeds[`cos${suffix}`] = f32(cos, batch, length, headDim);
+    feeds[`sin${suffix}`] = f32(sin, batch, length, headDim);
+  }
   const context = past + length;
   for (const kind of attentionKinds) {
     const window = kind === 'sliding' ? arch.slidingWindow : Number.POSITIVE_INFINITY;
@@ -81,12 +82,24 @@ export function blockFeeds(
     });
     feeds[`bias.${kind}`] = f32(bias, batch, length, context);
   }
+  const prefix = rows[0] ? rows[0].offset - rows[0].cached : 0;
+  if (attentionKinds.has('sliding') && prefix > 0) {
+    const bias = new Float32Array(batch * length * prefix).fill(HIDDEN);
+    rows.forEach((row, b) => {
+      for (let i = 0; i < row.ids.length; i++) {
+        const line = (b * length + column(b) + i) * prefix;
+        const visible = Math.max(0, Math.min(prefix, arch.slidingWindow - 1 - i - row.cached));
+        bias.fill(0, line + prefix - visible, line + prefix);
+      }
+    });
+    feeds['bias.prefix'] = f32(bias, batch, length, prefix);
+  }
   return { feeds, column };
 }
 
-/** Feeds of a live shared prompt: `shared.ids`, `shared.cos`, `shared.sin`, `shared.bias.<kind>`. */
+/** Feeds of a live shared prompt: `shared.` before the names of `blockFeeds`, without the batch axis. */
 export function sharedPromptFeeds(context: BatchContext, ids: ArrayLike<number>): Feeds {
-  const { arch, attentionKinds } = context;
+  const { arch, rotary, attentionKinds } = context;
   const { headDim } = arch.config;
   const length = ids.length;
   const { feeds } = blockFeeds(context, [{ ids, offset: 0, cached: 0 }], {
@@ -94,11 +107,11 @@ export function sharedPromptFeeds(context: BatchContext, ids: ArrayLike<number>)
     past: 0,
     align: 'left',
   });
-  const out: Feeds = {
-    'shared.ids': i64(ids),
-    'shared.cos': f32(feeds.cos!.data as Float32Array, length, headDim),
-    'shared.sin': f32(feeds.sin!.data as Float32Array, length, headDim),
-  };
+  const out: Feeds = { 'shared.ids': i64(ids) };
+  for (const suffix of rotary.keys()) {
+    for (const name of [`cos${suffix}`, `sin${suffix}`])
+      out[`shared.${name}`] = f32(feeds[name]!.data as Float32Array, length, headDim);
+  }
   for (const kind of attentionKinds) {
     out[`shared.bias.${kind}`] = f32(feeds[`bias.${kind}`]!.data as Float32Array, length, length);
   }

@@ -86,7 +86,7 @@ const projectionOf: Record<ComponentKind, Projection> = {
   mlp: 'up_proj',
 };
 
-/** The weight matrix [out, in] whose rows a component owns. */
+/** The weight matrix [out, in] whose rows a component owns. A fused one is that of several kinds. */
 export function tensorOf(arch: Architecture, kind: ComponentKind, layer: number): string {
   return arch.weight(layer, projectionOf[kind]);
 }
@@ -96,33 +96,45 @@ export function rowsOf(arch: Architecture, kind: ComponentKind): number {
   return kind === 'mlp' ? 1 : arch.config.headDim;
 }
 
+/** Rows of `tensorOf` that components of the kind own together, component 0's first. */
+export function rowSpan(arch: Architecture, kind: ComponentKind): { first: number; count: number } {
+  return arch.rows(projectionOf[kind]);
+}
+
 /** Zero changes for every weight row (and column) that the circuit's components own, in a fixed order. */
 export function circuitDeltas(arch: Architecture, circuit: Circuit, neurons: NeuronRows): Delta[] {
   const { hiddenSize, numLayers } = arch.config;
-  const deltas: Delta[] = [];
+  // One entry for a matrix and axis: rows of several kinds meet in a fused matrix.
+  const changed = new Map<string, { tensor: string; axis: 0 | 1; indices: number[] }>();
   const add = (tensor: string, axis: 0 | 1, indices: number[]) => {
-    if (indices.length === 0) return;
-    // A row of q/k/v/gate/up and a column of down_proj are both hidden_size long.
-    deltas.push({
-      tensor,
-      axis,
-      indices: Int32Array.from(indices),
-      delta: new Float32Array(indices.length * hiddenSize),
-    });
+    const entry = changed.get(`${axis} ${tensor}`) ?? { tensor, axis, indices: [] };
+    entry.indices.push(...indices);
+    if (indices.length > 0) changed.set(`${axis} ${tensor}`, entry);
   };
   for (let layer = 0; layer < numLayers; layer++) {
     for (const kind of componentKinds) {
       const count = rowsOf(arch, kind);
+      const { first } = rowSpan(arch, kind);
       const rows = circuit[kind][layer]!.flatMap((i) =>
-        Array.from({ length: count }, (_, r) => i * count + r),
+        Array.from({ length: count }, (_, r) => first + i * count + r),
       );
       add(tensorOf(arch, kind, layer), 0, rows);
     }
     if (neurons === 'up+gate+down') {
-      const neuronsHere = [...circuit.mlp[layer]!];
-      add(arch.weight(layer, 'gate_proj'), 0, neuronsHere);
-      add(arch.weight(layer, 'down_proj'), 1, neuronsHere);
+      const { first } = arch.rows('gate_proj');
+      add(
+        arch.weight(layer, 'gate_proj'),
+        0,
+        circuit.mlp[layer]!.map((i) => first + i),
+      );
+      add(arch.weight(layer, 'down_proj'), 1, [...circuit.mlp[layer]!]);
     }
   }
-  return deltas;
+  return Array.from(changed.values(), ({ tensor, axis, indices }) => ({
+    tensor,
+    axis,
+    indices: Int32Array.from(indices).sort(),
+    // A row of q/k/v/gate/up and a column of down_proj are both hidden_size long.
+    delta: new Float32Array(indices.length * hiddenSize),
+  }));
 }

@@ -2,7 +2,8 @@ import type { Dim } from '../graph/dim.ts';
 import { dimMul } from '../graph/dim.ts';
 import type { DType, GraphBuilder, Node } from '../graph/ir.ts';
 import type { Architecture, AttentionKind, Projection } from './architectures/architecture.ts';
-import { type OverlayShape, overlayInput } from './overlay.ts';
+import { GroupedAttention, type KeyValues, softcap } from './attention.ts';
+import { type OverlayShape, overlayExtent, overlayInput } from './overlay.ts';
 
 /** Stored dtype and extents of checkpoint tensors. */
 export type TensorTable = (name: string) => { dtype: DType; shape: readonly number[] };
@@ -10,42 +11,56 @@ export type TensorTable = (name: string) => { dtype: DType; shape: readonly numb
 /** Multiplies a component's output: q / k / v heads as [N, heads, headDim], MLP neurons as [N, F]. */
 export type Gate = (layer: number, kind: 'q' | 'k' | 'v' | 'mlp', y: Node) => Node;
 
+/** Rotary angles of tokens [..., headDim]. */
+export interface Angles {
+  cos: Node;
+  sin: Node;
+}
+
 /**
  * Tokens that attend to each other. `ids` [B, T], right-aligned: every sequence ends at column T-1 and what stands
  * before its start is padding, which `bias` [B, T, P+T] (0 or a large negative number, per attention kind) hides.
- * `cos`, `sin` [B, T, headDim] carry the rotary angles. `past` holds cached keys and values
- * [Hkv, B, P, headDim] by layer.
+ * `rotary` gives angles [B, T, headDim]. `past` holds cached keys and values [Hkv, B, P, headDim] by layer.
+ * `sharedBias` [B, T, S] hides what a sliding layer no longer sees of a shared prefix.
  */
 export interface Sequences {
   batch: Dim;
   length: Dim;
   ids: Node;
-  cos: Node;
-  sin: Node;
+  rotary(kind: AttentionKind): Angles;
   bias(kind: AttentionKind): Node;
-  past?: readonly { k: Node; v: Node }[];
+  sharedBias(): Node;
+  past?: readonly KeyValues[];
 }
 
 /**
- * A prompt prefix that all sequences share: computed in this graph (`live`: ids [S] and its own causal bias
- * [S, S]), or cached keys and values [Hkv, 1, S, headDim] by layer.
+ * A prompt prefix that all sequences share: computed in this graph (`live`: ids [S], angles [S, headDim] and its own
+ * causal bias [S, S]), or cached keys and values [Hkv, 1, S, headDim] by layer.
  */
 export type Shared =
-  | { kind: 'live'; length: Dim; ids: Node; cos: Node; sin: Node; bias(kind: AttentionKind): Node }
-  | { kind: 'cached'; length: Dim; kv: readonly { k: Node; v: Node }[] };
+  | {
+      kind: 'live';
+      length: Dim;
+      ids: Node;
+      rotary(kind: AttentionKind): Angles;
+      bias(kind: AttentionKind): Node;
+    }
+  | { kind: 'cached'; length: Dim; kv: readonly KeyValues[] };
 
-/** One linear map's operands, kept for whoever wants gradients of whole matrices. */
+/** One matrix's operands, kept for whoever wants gradients of whole matrices. */
 export interface LinearSite {
   tensor: string;
   x: Node;
   y: Node;
 }
 
+const headNorm = { q: 'query', k: 'key' } as const;
+
 /** Builds the forward pass of a decoder-only transformer into a graph. */
 export class Decoder {
   readonly g: GraphBuilder;
   readonly arch: Architecture;
-  /** Linear maps in execution order, with inputs [N, in] and outputs [N, out]. */
+  /** Matrices in execution order, with inputs [N, in] and outputs [N, out]. */
   readonly sites: LinearSite[] = [];
   private readonly tensors: TensorTable;
   private readonly overlay: OverlayShape;
@@ -77,16 +92,24 @@ export class Decoder {
     return this.g.cast(this.stored(name), 'f32');
   }
 
-  /** x [N, in] through a projection and whatever the overlay adds: [N, out]. */
+  /** x [N, in] through a projection, [N, out]: its columns of what the matrix that holds it gives. */
   private linear(layer: number, projection: Projection, x: Node): Node {
-    const { g } = this;
+    const { first, count } = this.arch.rows(projection);
     const tensor = this.arch.weight(layer, projection);
+    const known = this.sites.find((site) => site.tensor === tensor && site.x === x);
+    const y = known?.y ?? this.matrix(tensor, this.arch.bias(layer, projection), x);
+    if (!known) this.sites.push({ tensor, x, y });
+    return this.g.slice(y, 1, first, count);
+  }
+
+  /** x [N, in] times a matrix [out, in] transposed, plus bias and whatever the overlay adds: [N, out]. */
+  private matrix(tensor: string, bias: string | null, x: Node): Node {
+    const { g } = this;
     const [out, width] = this.tensors(tensor).shape as [number, number];
     let y = g.matmul(x, this.param(tensor), { transB: true });
-    const bias = this.arch.bias(layer, projection);
     if (bias !== null) y = g.add(y, this.param(bias));
     for (const { axis } of this.overlay.deltas.filter((d) => d.tensor === tensor)) {
-      const count = `k${axis}_${layer}_${projection}`;
+      const count = overlayExtent.changed(tensor, axis);
       const indices = g.input(overlayInput.indices(tensor, axis), [count], 'i64');
       const delta = g.input(overlayInput.delta(tensor, axis), [count, axis === 0 ? width : out]);
       y =
@@ -95,24 +118,66 @@ export class Decoder {
           : g.add(y, g.matmul(g.gather(x, indices, 1), delta));
     }
     if (this.overlay.lowRank.some((l) => l.tensor === tensor)) {
-      const rank = `r_${layer}_${projection}`;
+      const rank = overlayExtent.rank(tensor);
       const a = g.input(overlayInput.a(tensor), [rank, width]);
       const b = g.input(overlayInput.b(tensor), [out, rank]);
       const scale = g.input(overlayInput.scale(tensor), [1]);
       y = g.add(y, g.mul(g.matmul(g.matmul(x, a, { transB: true }), b, { transB: true }), scale));
     }
-    this.sites.push({ tensor, x, y });
     return y;
   }
 
-  /** RMSNorm with weight, over the last axis of x [N, hidden]. */
-  private norm(name: string, x: Node): Node {
-    return this.g.mul(this.g.mul(x, this.g.invRms(x, this.arch.config.rmsNormEps)), this.param(name));
+  /** RMSNorm over the last axis of x; x itself where the family has no such norm. */
+  private norm(name: string | null, x: Node): Node {
+    const { g } = this;
+    if (name === null) return x;
+    const { normOffset, config } = this.arch;
+    const weight = this.param(name);
+    const factor = normOffset === 0 ? weight : g.add(weight, g.scalar(normOffset));
+    return g.mul(g.mul(x, g.invRms(x, config.rmsNormEps)), factor);
   }
 
-  /** x [N, heads, headDim] rotated by the angles in cos, sin [N, 1, headDim]. */
-  private rope(x: Node, cos: Node, sin: Node): Node {
+  /** x [N, heads, headDim] rotated by angles [N, 1, headDim]. */
+  private rope(x: Node, { cos, sin }: Angles): Node {
     return this.g.add(this.g.mul(x, cos), this.g.mul(this.g.rotateHalf(x), sin));
+  }
+
+  private activate(x: Node): Node {
+    const { g } = this;
+    switch (this.arch.activation) {
+      case 'silu':
+        return g.mul(x, g.sigmoid(x));
+      case 'geluTanh': {
+        const inner = g.mul(x, g.add(g.scale(g.mul(x, x), 0.044715), g.scalar(1)));
+        return g.mul(g.scale(x, 0.5), g.add(g.tanh(g.scale(inner, Math.sqrt(2 / Math.PI))), g.scalar(1)));
+      }
+    }
+  }
+
+  /** Heads of one kind before RoPE, normalised and gated: [N, heads, headDim]. `pick` keeps the wanted rows of x. */
+  private heads(layer: number, kind: 'q' | 'k' | 'v', x: Node, pick = (node: Node) => node): Node {
+    const { g, arch } = this;
+    const { headDim } = arch.config;
+    const projection = `${kind}_proj` as const;
+    // A fused matrix is multiplied once, with the rows that the other projections need.
+    const fused = arch.weight(layer, 'q_proj') === arch.weight(layer, 'k_proj');
+    const y = fused ? pick(this.linear(layer, projection, x)) : this.linear(layer, projection, pick(x));
+    const width = y.shape[1] as number;
+    const apart = (node: Node) => g.reshape(node, [node.shape[0]!, width / headDim, headDim]);
+    const together = (node: Node) => g.reshape(node, [node.shape[0]!, width]);
+    const name = kind === 'v' ? null : arch.norm(layer, headNorm[kind]);
+    if (name === null) return this.gate(layer, kind, apart(y));
+    const gateFirst = arch.gatePoint === 'projection';
+    const input = gateFirst ? this.gate(layer, kind, apart(y)) : apart(y);
+    const normed = arch.qkNorm === 'full' ? apart(this.norm(name, together(input))) : this.norm(name, input);
+    return gateFirst ? normed : this.gate(layer, kind, normed);
+  }
+
+  /** Gated MLP of x [N, hidden], before its output norm. */
+  private mlp(layer: number, x: Node): Node {
+    const gate = this.activate(this.linear(layer, 'gate_proj', x));
+    const neurons = this.g.mul(gate, this.linear(layer, 'up_proj', x));
+    return this.linear(layer, 'down_proj', this.gate(layer, 'mlp', neurons));
   }
 
   /**
@@ -120,135 +185,91 @@ export class Decoder {
    * @param at row (b*T + t) of the one position per sequence that is wanted, int64 [B]: the top layer then computes
    * one query and one MLP row a sequence
    * @returns `hidden` before the final norm, [B*T, hidden] (or [B, hidden] with `at`); the embedding rows
-   * [S+B*T, hidden]; by layer the keys and values of past + own tokens, [Hkv, B, P+T, headDim]
+   * [S+B*T, hidden]; by layer the own tokens' keys and values, [Hkv, B, T, headDim]
    */
   run(own: Sequences, { shared, at }: { shared?: Shared | undefined; at?: Node | undefined } = {}) {
     const { g, arch } = this;
-    const { numLayers, numHeads, numKvHeads, headDim } = arch.config;
-    const group = numHeads / numKvHeads;
+    const { numLayers, headDim } = arch.config;
     const { batch, length } = own;
+    const attention = new GroupedAttention(g, arch);
     const rows = dimMul(batch, length);
     const live = shared?.kind === 'live' ? shared : undefined;
-    const flat = (node: Node, width: number) => g.reshape(node, [rows, 1, width]);
     const join = (a: Node | undefined, b: Node, axis = 0) => (a ? g.concat([a, b], axis) : b);
-    const part = (x: Node, which: 'shared' | 'own') =>
-      !live ? x : which === 'shared' ? g.slice(x, 0, 0, live.length) : g.slice(x, 0, live.length, rows);
-    const angle = (name: 'cos' | 'sin') =>
-      join(live && g.reshape(live[name], [live.length, 1, headDim]), flat(own[name], headDim));
-    const [cos, sin] = [angle('cos'), angle('sin')];
+    const ofShared = (x: Node) => g.slice(x, 0, 0, live!.length);
+    const ofOwn = (x: Node) => (live ? g.slice(x, 0, live.length, rows) : x);
+    const angles = (kind: AttentionKind): Angles => {
+      const [before, mine] = [live?.rotary(kind), own.rotary(kind)];
+      const joined = (name: keyof Angles) =>
+        join(
+          before && g.reshape(before[name], [live!.length, 1, headDim]),
+          g.reshape(mine[name], [rows, 1, headDim]),
+        );
+      return { cos: joined('cos'), sin: joined('sin') };
+    };
     const allIds = join(live?.ids, g.reshape(own.ids, [rows]));
     const embedding = g.cast(g.gather(this.stored(arch.embedding), allIds), 'f32');
-    const kv: { k: Node; v: Node }[] = [];
+    const kv: KeyValues[] = [];
 
-    /** [n*t, heads*dh] rows of n sequences to [heads, n, t, dh]. */
-    const headsFirst = (x: Node, n: Dim, t: Dim, heads: number) =>
-      g.transpose(g.reshape(x, [n, t, heads, headDim]), [2, 0, 1, 3]);
-    /** Queries [n*t, Hq*dh] with the query group folded into the rows: [Hkv, n, G*t, dh]. */
-    const foldQueries = (x: Node, n: Dim, t: Dim) =>
-      g.reshape(g.transpose(g.reshape(x, [n, t, numKvHeads, group, headDim]), [2, 0, 3, 1, 4]), [
-        numKvHeads,
-        n,
-        dimMul(group, t),
-        headDim,
-      ]);
-    const unfold = (x: Node, n: Dim, t: Dim) =>
-      g.reshape(g.transpose(g.reshape(x, [numKvHeads, n, group, t, headDim]), [1, 3, 0, 2, 4]), [
-        dimMul(n, t),
-        numHeads * headDim,
-      ]);
-    /** Scores [Hkv, n, G*t, s] plus bias [n, t, s]. */
-    const biased = (scores: Node, bias: Node, n: Dim, t: Dim, s: Dim) =>
-      g.reshape(g.add(g.reshape(scores, [numKvHeads, n, group, t, s]), g.reshape(bias, [1, n, 1, t, s])), [
-        numKvHeads,
-        n,
-        dimMul(group, t),
-        s,
-      ]);
-
-    let x = embedding;
+    let x = g.scale(embedding, arch.embeddingScale);
     for (let layer = 0; layer < numLayers; layer++) {
       const kind = arch.attention(layer);
       const narrow = layer === numLayers - 1 ? at : undefined;
-      const h = this.norm(arch.inputNorm(layer), x);
-      const hq = narrow ? g.gather(part(h, 'own'), narrow) : h;
-      const heads = (projection: 'q_proj' | 'k_proj' | 'v_proj', input: Node, count: number) => {
-        const y = g.reshape(this.linear(layer, projection, input), [input.shape[0]!, count, headDim]);
-        return this.gate(layer, projection[0] as 'q' | 'k' | 'v', y);
-      };
-      const back = (y: Node) => g.reshape(y, [y.shape[0]!, dimMul(y.shape[1]!, headDim)]);
-      const ofQueries = (node: Node) => (narrow ? g.gather(part(node, 'own'), narrow) : node);
-      const q = back(this.rope(heads('q_proj', hq, numHeads), ofQueries(cos), ofQueries(sin)));
-      const k = back(this.rope(heads('k_proj', h, numKvHeads), cos, sin));
-      const v = back(heads('v_proj', h, numKvHeads));
+      /** The rows whose output is wanted: all of them below the top layer. */
+      const wanted = (node: Node) => (narrow ? g.gather(ofOwn(node), narrow) : node);
+      const { cos, sin } = angles(kind);
+      const h = this.norm(arch.norm(layer, 'preAttention'), x);
+      const q = this.rope(this.heads(layer, 'q', h, wanted), { cos: wanted(cos), sin: wanted(sin) });
+      const k = this.rope(this.heads(layer, 'k', h), { cos, sin });
+      const v = this.heads(layer, 'v', h);
 
-      const queryLength: Dim = narrow ? 1 : length;
-      const qOwn = foldQueries(narrow ? q : part(q, 'own'), batch, queryLength);
-      const kNew = headsFirst(part(k, 'own'), batch, length, numKvHeads);
-      const vNew = headsFirst(part(v, 'own'), batch, length, numKvHeads);
+      const mine = {
+        k: attention.headsFirst(ofOwn(k), batch, length),
+        v: attention.headsFirst(ofOwn(v), batch, length),
+      };
+      kv.push(mine);
       const past = own.past?.[layer];
-      const kOwn = join(past?.k, kNew, 2);
-      const vOwn = join(past?.v, vNew, 2);
-      kv.push({ k: kOwn, v: vOwn });
-      const context = kOwn.shape[2]!;
-      const scaledQ = g.scale(qOwn, arch.attentionScale);
-      const fullBias = own.bias(kind);
-      const bias = narrow ? g.gather(g.reshape(fullBias, [rows, context]), narrow) : fullBias;
-      const ownScores = biased(g.matmul(scaledQ, kOwn, { transB: true }), bias, batch, queryLength, context);
-      const queryRows = dimMul(group, queryLength);
-      let attended: Node;
-      let sharedOut: Node | undefined;
-      if (shared) {
-        // Every query of every sequence meets the shared keys in one product: the batch folds into the rows.
-        const s = shared.length;
-        const kShared = live
-          ? headsFirst(part(k, 'shared'), 1, s, numKvHeads)
-          : (shared as Extract<Shared, { kind: 'cached' }>).kv[layer]!.k;
-        const vShared = live
-          ? headsFirst(part(v, 'shared'), 1, s, numKvHeads)
-          : (shared as Extract<Shared, { kind: 'cached' }>).kv[layer]!.v;
-        const folded = (node: Node, width: Dim) =>
-          g.reshape(node, [numKvHeads, 1, dimMul(batch, queryRows), width]);
-        const unfolded = (node: Node, width: Dim) => g.reshape(node, [numKvHeads, batch, queryRows, width]);
-        const sharedScores = unfolded(g.matmul(folded(scaledQ, headDim), kShared, { transB: true }), s);
-        const weights = g.softmax(g.concat([sharedScores, ownScores], 3));
-        const onShared = g.matmul(folded(g.slice(weights, 3, 0, s), s), vShared);
-        attended = g.add(unfolded(onShared, headDim), g.matmul(g.slice(weights, 3, s, context), vOwn));
-        if (live && !narrow) {
-          const qShared = g.scale(foldQueries(part(q, 'shared'), 1, s), arch.attentionScale);
-          const scores = biased(
-            g.matmul(qShared, kShared, { transB: true }),
-            g.reshape(live.bias(kind), [1, s, s]),
-            1,
-            s,
-            s,
-          );
-          sharedOut = unfold(g.matmul(g.softmax(scores), vShared), 1, s);
-        }
-      } else {
-        attended = g.matmul(g.softmax(ownScores), vOwn);
-      }
-      const o = join(sharedOut, unfold(attended, batch, queryLength));
-      const residual = narrow ? g.gather(part(x, 'own'), narrow) : x;
-      x = g.add(residual, this.linear(layer, 'o_proj', o));
-      const m = this.norm(arch.mlpNorm(layer), x);
-      const gate = this.linear(layer, 'gate_proj', m);
-      const up = this.linear(layer, 'up_proj', m);
-      const hidden = this.gate(layer, 'mlp', g.mul(g.mul(gate, g.sigmoid(gate)), up));
-      x = g.add(x, this.linear(layer, 'down_proj', hidden));
+      const keys = { k: join(past?.k, mine.k, 2), v: join(past?.v, mine.v, 2) };
+      const before: KeyValues | undefined = live
+        ? {
+            k: attention.headsFirst(ofShared(k), 1, live.length),
+            v: attention.headsFirst(ofShared(v), 1, live.length),
+          }
+        : shared?.kind === 'cached'
+          ? shared.kv[layer]
+          : undefined;
+      /** What a bias [B, T, s] says of the wanted queries. */
+      const seen = (bias: Node) =>
+        narrow ? g.gather(g.reshape(bias, [rows, bias.shape[2]!]), narrow) : bias;
+      const attended = attention.attend(
+        narrow ? q : ofOwn(q),
+        batch,
+        narrow ? 1 : length,
+        keys,
+        seen(own.bias(kind)),
+        before && { ...before, bias: kind === 'sliding' ? seen(own.sharedBias()) : undefined },
+      );
+      const onShared =
+        live && !narrow ? attention.attend(ofShared(q), 1, live.length, before!, live.bias(kind)) : undefined;
+      const o = this.linear(layer, 'o_proj', join(onShared, attended));
+      x = g.add(wanted(x), this.norm(arch.norm(layer, 'postAttention'), o));
+      const m = this.mlp(layer, this.norm(arch.norm(layer, 'preMlp'), x));
+      x = g.add(x, this.norm(arch.norm(layer, 'postMlp'), m));
     }
-    return { hidden: at ? x : part(x, 'own'), embedding, kv };
+    return { hidden: at ? x : ofOwn(x), embedding, kv };
   }
 
   /** Logits [R, V] of hidden rows [R, hidden]. */
   logits(hidden: Node): Node {
-    return this.g.matmul(this.norm(this.arch.finalNorm, hidden), this.param(this.arch.head), {
-      transB: true,
-    });
+    return this.project(hidden, this.param(this.arch.head));
   }
 
   /** Logits [R, K] of only the tokens `ids` [K]: the rest of the vocabulary is never multiplied. */
   logitsOf(hidden: Node, ids: Node): Node {
-    const head = this.g.cast(this.g.gather(this.stored(this.arch.head), ids), 'f32');
-    return this.g.matmul(this.norm(this.arch.finalNorm, hidden), head, { transB: true });
+    return this.project(hidden, this.g.cast(this.g.gather(this.stored(this.arch.head), ids), 'f32'));
+  }
+
+  private project(hidden: Node, head: Node): Node {
+    const normed = this.norm(this.arch.finalNorm, hidden);
+    return softcap(this.g, this.g.matmul(normed, head, { transB: true }), this.arch.finalSoftcap);
   }
 }

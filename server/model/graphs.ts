@@ -2,8 +2,9 @@ import type { Dim } from '../graph/dim.ts';
 import { gradient } from '../graph/gradient.ts';
 import { type Graph, GraphBuilder, type Node } from '../graph/ir.ts';
 import type { Architecture, AttentionKind } from './architectures/architecture.ts';
-import { Decoder, type Gate, type Sequences, type Shared, type TensorTable } from './decoder.ts';
-import { type OverlayShape, overlayInput } from './overlay.ts';
+import { type Angles, Decoder, type Gate, type Sequences, type Shared, type TensorTable } from './decoder.ts';
+import { type OverlayShape, overlayExtent, overlayInput } from './overlay.ts';
+import { rotarySuffix } from './rotary.ts';
 
 /** What every graph of a model is built from. */
 export interface GraphContext {
@@ -15,6 +16,15 @@ export interface GraphContext {
 /** How a pair's margin = logit[desired] - logit[undesired] becomes a loss. */
 export type Objective = 'margin' | 'softplus';
 
+/** Inputs `<prefix>cos`, `<prefix>sin` [...shape, headDim]; by attention kind where the kinds rotate differently. */
+function rotaryInputs(g: GraphBuilder, arch: Architecture, prefix: string, shape: readonly Dim[]) {
+  return (kind: AttentionKind): Angles => {
+    const input = (name: string) =>
+      g.input(`${prefix}${name}${rotarySuffix(arch, kind)}`, [...shape, arch.config.headDim]);
+    return { cos: input('cos'), sin: input('sin') };
+  };
+}
+
 function ownInputs(g: GraphBuilder, arch: Architecture, withPast: boolean): Sequences {
   const { headDim, numKvHeads, numLayers } = arch.config;
   const past = ['past.k', 'past.v'];
@@ -24,9 +34,9 @@ function ownInputs(g: GraphBuilder, arch: Architecture, withPast: boolean): Sequ
     batch: 'B',
     length,
     ids: g.input('ids', ['B', length], 'i64'),
-    cos: g.input('cos', ['B', length, headDim]),
-    sin: g.input('sin', ['B', length, headDim]),
+    rotary: rotaryInputs(g, arch, '', ['B', length]),
     bias: (kind: AttentionKind) => g.input(`bias.${kind}`, ['B', length, context]),
+    sharedBias: () => g.input('bias.prefix', ['B', length, 'S']),
     ...(withPast && {
       past: Array.from({ length: numLayers }, (_, layer) => {
         const [k, v] = past.map((name) => g.input(`${name}.${layer}`, [numKvHeads, 'B', 'P', headDim]));
@@ -44,8 +54,7 @@ function sharedInputs(g: GraphBuilder, arch: Architecture, kind: SharedKind): Sh
       kind,
       length: 'S',
       ids: g.input('shared.ids', ['S'], 'i64'),
-      cos: g.input('shared.cos', ['S', headDim]),
-      sin: g.input('shared.sin', ['S', headDim]),
+      rotary: rotaryInputs(g, arch, 'shared.', ['S']),
       bias: (attention) => g.input(`shared.bias.${attention}`, ['S', 'S']),
     };
   }
@@ -121,9 +130,9 @@ export function maskGraph(
     ...own,
     length: 1,
     ids: g.input('ids', ['B', 1], 'i64'),
-    cos: g.input('cos', ['B', 1, arch.config.headDim]),
-    sin: g.input('sin', ['B', 1, arch.config.headDim]),
+    rotary: rotaryInputs(g, arch, '', ['B', 1]),
     bias: (kind) => g.input(`bias.${kind}`, ['B', 1, 'P+1']),
+    sharedBias: () => g.input('bias.prefix', ['B', 1, 'S']),
   };
   const { hidden } = decoder.run(one, { shared: sharedInputs(g, arch, shared) });
   const margin = margins(g, decoder, hidden);
@@ -204,7 +213,7 @@ export function trainingGraph(
       break;
     }
     case 'overlay': {
-      const values = overlayValues(g, overlay, arch, tensors);
+      const values = overlayValues(g, overlay, tensors);
       differentiate(values.map((v) => v.node)).forEach((dx, i) => {
         outputs[`grad.${values[i]!.name}`] = dx;
       });
@@ -233,24 +242,18 @@ export function trainingGraph(
 }
 
 /** The graph inputs that hold an overlay's trainable values; the builder shares them with the forward pass. */
-function overlayValues(g: GraphBuilder, overlay: OverlayShape, arch: Architecture, tensors: TensorTable) {
+function overlayValues(g: GraphBuilder, overlay: OverlayShape, tensors: TensorTable) {
   const values: { name: string; node: Node }[] = [];
   const add = (name: string, shape: readonly Dim[]) => values.push({ name, node: g.input(name, shape) });
-  const site = new Map<string, string>();
-  for (let layer = 0; layer < arch.config.numLayers; layer++) {
-    for (const projection of projections) site.set(arch.weight(layer, projection), `${layer}_${projection}`);
-  }
   for (const { tensor, axis } of overlay.deltas) {
     const [out, width] = tensors(tensor).shape as [number, number];
-    add(overlayInput.delta(tensor, axis), [`k${axis}_${site.get(tensor)}`, axis === 0 ? width : out]);
+    add(overlayInput.delta(tensor, axis), [overlayExtent.changed(tensor, axis), axis === 0 ? width : out]);
   }
   for (const { tensor } of overlay.lowRank) {
     const [out, width] = tensors(tensor).shape as [number, number];
-    add(overlayInput.a(tensor), [`r_${site.get(tensor)}`, width]);
-    add(overlayInput.b(tensor), [out, `r_${site.get(tensor)}`]);
+    add(overlayInput.a(tensor), [overlayExtent.rank(tensor), width]);
+    add(overlayInput.b(tensor), [out, overlayExtent.rank(tensor)]);
   }
   for (const tensor of overlay.dense) add(overlayInput.dense(tensor), tensors(tensor).shape);
   return values;
 }
-
-const projections = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;

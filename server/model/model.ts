@@ -9,7 +9,7 @@ import { architectureOf } from './architectures/index.ts';
 import type { TensorTable } from './decoder.ts';
 import type { GraphContext } from './graphs.ts';
 import { noOverlay, type OverlayShape, overlayShape } from './overlay.ts';
-import { RotaryTable } from './rotary.ts';
+import { type RotaryTable, rotaryTables } from './rotary.ts';
 
 export interface ModelOptions {
   provider?: SessionOptions['provider'];
@@ -26,7 +26,8 @@ export class Model {
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
   readonly arch: Architecture;
-  readonly rotary: RotaryTable;
+  /** By the ending of the graph inputs that they are fed to (rotary.ts). */
+  readonly rotary: ReadonlyMap<string, RotaryTable>;
   readonly attentionKinds: ReadonlySet<AttentionKind>;
   readonly options: Required<ModelOptions>;
   private readonly files: WeightFiles;
@@ -36,10 +37,10 @@ export class Model {
     this.checkpoint = checkpoint;
     this.tokenizer = tokenizer;
     this.arch = architectureOf(checkpoint.config);
-    this.rotary = new RotaryTable(checkpoint.config);
     this.attentionKinds = new Set(
       Array.from({ length: checkpoint.config.numLayers }, (_, layer) => this.arch.attention(layer)),
     );
+    this.rotary = rotaryTables(this.arch, this.attentionKinds);
     this.options = { provider: options.provider ?? 'cpu', threads: options.threads ?? 1 };
     this.files = weightFiles(checkpoint);
   }

@@ -56,6 +56,12 @@ export const overlayInput = {
   dense: (tensor: string) => `dense.${tensor}`,
 };
 
+/** Names of the extents that vary with an overlay's values: changed rows or columns, and the rank of A and B. */
+export const overlayExtent = {
+  changed: (tensor: string, axis: 0 | 1) => `k${axis}_${tensor.replace(/\W/g, '_')}`,
+  rank: (tensor: string) => `r_${tensor.replace(/\W/g, '_')}`,
+};
+
 export function overlayFeeds(overlay: Overlay): Feeds {
   const feeds: Feeds = {};
   for (const { tensor, axis, indices, delta } of overlay.deltas) {

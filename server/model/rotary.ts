@@ -1,16 +1,36 @@
-import type { ModelConfig } from '../checkpoint/config.ts';
+import type { ModelConfig, Rope } from '../checkpoint/model-config.ts';
 import { ropeInverseFrequencies } from '../checkpoint/rope.ts';
+import type { Architecture, AttentionKind } from './architectures/architecture.ts';
+
+/**
+ * Ending of the graph inputs `cos` and `sin` for layers of a kind: empty where all layers rotate alike, so that the
+ * angles are fed once.
+ */
+export function rotarySuffix({ config }: Architecture, kind: AttentionKind): string {
+  return config.localRope ? `.${kind}` : '';
+}
+
+/** Every table that an architecture's layers read, by `rotarySuffix`. */
+export function rotaryTables(
+  arch: Architecture,
+  kinds: Iterable<AttentionKind>,
+): ReadonlyMap<string, RotaryTable> {
+  const { headDim } = arch.config;
+  return new Map(
+    Array.from(kinds, (kind) => [rotarySuffix(arch, kind), new RotaryTable({ ...arch.rope(kind), headDim })]),
+  );
+}
 
 /**
  * cos and sin of the rotary angles, a row of headDim numbers per position (config: rope_theta, rope_scaling).
  * Dynamic scaling depends on the sequence's length once it is past the trained one, so rows are kept by length there.
  */
 export class RotaryTable {
-  private readonly config: ModelConfig;
+  private readonly config: Rope & Pick<ModelConfig, 'headDim'>;
   private readonly rows = new Map<string, { cos: Float32Array; sin: Float32Array }>();
   private readonly frequencies = new Map<number, ReturnType<typeof ropeInverseFrequencies>>();
 
-  constructor(config: ModelConfig) {
+  constructor(config: Rope & Pick<ModelConfig, 'headDim'>) {
     this.config = config;
   }
 

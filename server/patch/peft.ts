@@ -11,7 +11,7 @@ import { writeFileAtomic } from '../runs/atomic.ts';
 import { makeFolder } from './out-folder.ts';
 import { lineWidth, type Patch, type PatchEntry } from './patch.ts';
 
-const LINEAR = /^(model\.layers\.\d+\.(?:self_attn|mlp)\.[a-z]+_proj|lm_head)\.weight$/;
+const LINEAR = /^(model\.layers\.\d+\.(?:self_attn|mlp)\.[a-z_]+_proj|lm_head)\.weight$/;
 
 /**
  * Writes adapter_config.json and adapter_model.safetensors. Differences are stored in float32: between 16-bit values

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../checkpoint/config.ts';
-import { readJson } from '../data/files.ts';
+import { readJsonObject } from '../checkpoint/json-fields.ts';
 import { InputError } from '../errors.ts';
 import { type Circuit, type ComponentKind, ComponentSpace, componentKinds } from '../model/components.ts';
 
@@ -57,8 +57,8 @@ export function readMaskFile(
   config: ModelConfig,
   modelHash: string,
 ): { file: MaskFile; circuit: Circuit } {
-  const file = readJson(path) as Partial<MaskFile> | null;
-  if (file?.format !== FORMAT || !Array.isArray(file.selected)) {
+  const file = readJsonObject(path) as Partial<MaskFile>;
+  if (file.format !== FORMAT || !Array.isArray(file.selected)) {
     throw new InputError(path, 'is not a mask file', 'Give the mask.json that the mask stage wrote');
   }
   if (file.model !== modelHash) {

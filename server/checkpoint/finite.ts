@@ -1,4 +1,5 @@
 /** Looking for NaN and infinity in the weights. */
+import type { Signal } from '../control.ts';
 import { Cancelled, InputError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { asUint16, asUint32, type Dtype, dtypeBytes } from './dtype.ts';
@@ -9,7 +10,7 @@ import { tensorChunks } from './safetensors.ts';
  * @param signal stops the scan between chunks with `Cancelled`
  * @throws InputError naming the file, the tensor and the index of the first bad element
  */
-export async function assertFinite(checkpoint: Checkpoint, signal?: AbortSignal): Promise<void> {
+export async function assertFinite(checkpoint: Checkpoint, signal?: Signal): Promise<void> {
   for (const info of checkpoint.tensors.values()) {
     let before = 0;
     for await (const chunk of tensorChunks(info)) {

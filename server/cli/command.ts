@@ -35,6 +35,8 @@ export type CliEvent =
       /** Seconds to the end of the stage, and of the whole command; null while unknown. */
       remaining: number | null;
       allRemaining?: number | null;
+      /** What is being worked on within the stage. */
+      note?: string;
       /** Figures worth a glance: loss, tokens/s. */
       figures?: Record<string, number>;
     }

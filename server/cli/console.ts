@@ -86,10 +86,11 @@ export class ProgressConsole {
 }
 
 function describe(event: CliEvent & { event: 'progress' }, share: number): string {
-  const { done, total, unit, remaining, allRemaining, figures } = event;
+  const { done, total, unit, remaining, allRemaining, note, figures } = event;
   const parts = [`${Math.floor(share * 100 + 1e-9)} %`, `${figure(done)}/${figure(total)} ${unit}`];
   if (remaining !== null) parts.push(`${duration(remaining)} left`);
   if (allRemaining !== undefined && allRemaining !== null) parts.push(`${duration(allRemaining)} in all`);
+  if (note !== undefined) parts.push(note);
   for (const [name, value] of Object.entries(figures ?? {})) parts.push(`${name} ${figure(value)}`);
   return parts.join(', ');
 }

@@ -94,13 +94,12 @@ function rangeText({ min, max, above, below }: Limits<unknown>): string {
 export type Budget = { fraction: number } | { count: number };
 
 /** `1.5%` and `0.015` are shares of all components, `25` is a count. */
-export function budget(summary: string, fallback: Budget): Option<Budget> {
-  return option<Budget>({
+export function budget(summary: string, fallbackText: string): Option<Budget | undefined> {
+  return option<Budget | undefined>({
     placeholder: 'FRACTION|COUNT',
     summary,
     range: 'a share such as 0.015 or 1.5%, above 0 and below 1, or a count of at least 1',
-    fallback,
-    fallbackText: 'fraction' in fallback ? String(fallback.fraction) : String(fallback.count),
+    fallbackText,
     parse: (value, flag): Budget => {
       if (/^\d+$/.test(value) && Number(value) >= 1 && Number.isSafeInteger(Number(value)))
         return { count: Number(value) };
@@ -116,34 +115,6 @@ export function budget(summary: string, fallback: Budget): Option<Budget> {
         what,
         'Give a share above 0 and below 1 (0.015 or 1.5%) or a count of at least 1.',
       );
-    },
-  });
-}
-
-/** NAME=NUMBER. */
-export interface NamedLimit {
-  name: string;
-  limit: number;
-}
-
-export function namedLimit(
-  placeholder: string,
-  summary: string,
-  range: string,
-): Option<NamedLimit | undefined> {
-  return option<NamedLimit | undefined>({
-    placeholder,
-    summary,
-    range,
-    parse: (value, flag): NamedLimit => {
-      const match = /^(.+)=(\d+\.?\d*|\.\d+)$/.exec(value);
-      if (!match)
-        throw new InputError(
-          flag,
-          `${quote(value)} is not NAME=LIMIT`,
-          `Give ${placeholder}, for example recall=0.5.`,
-        );
-      return { name: match[1]!, limit: Number(match[2]) };
     },
   });
 }

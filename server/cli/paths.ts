@@ -33,12 +33,15 @@ export function newFolder(summary: string): Option<string | undefined> {
   });
 }
 
-/** A file or a folder that exists. The value is its absolute path. */
-export function fileOrFolder(placeholder: string, summary: string): Option<string | undefined> {
+/** A file or folder that need not exist. The value is its absolute path. */
+export function newPath(summary: string): Option<string | undefined> {
   return option<string | undefined>({
-    placeholder,
+    placeholder: 'PATH',
     summary,
-    parse: (value, flag) => existing(value, flag, 'any'),
+    parse: (value, flag) => {
+      if (value === '') throw new InputError(flag, 'the value is empty', 'Give a path.');
+      return path.resolve(value);
+    },
   });
 }
 
@@ -67,7 +70,7 @@ function existingFile(value: string, flag: string): string {
   return existing(value, flag, 'file');
 }
 
-function existing(value: string, flag: string, kind: 'file' | 'folder' | 'any'): string {
+function existing(value: string, flag: string, kind: 'file' | 'folder'): string {
   const target = path.resolve(value);
   const stat = value === '' ? undefined : fs.statSync(target, { throwIfNoEntry: false });
   if (!stat)

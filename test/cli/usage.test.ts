@@ -10,7 +10,12 @@ const model = ['--model', at('model')];
 const out = ['--out', at('out')];
 const generate = ['generate', ...model, '--problems', at('problems.jsonl'), ...out];
 const mask = ['mask', ...model, '--pairs', at('pairs.jsonl'), ...out];
-const amplify = ['amplify', ...model, '--pairs', at('pairs.jsonl'), '--mask', at('mask.json'), ...out];
+const amplify = [
+  ...['amplify', ...model, '--pairs', at('pairs.jsonl'), '--mask', at('mask.json')],
+  ...['--problems', at('problems.jsonl'), ...out],
+];
+const text = ['--text', at('facts.jsonl')];
+const evaluate = ['evaluate', ...model, '--problems', at('problems.jsonl'), ...out];
 
 async function accepted(line: string[]): Promise<Call> {
   const calls: Call[] = [];
@@ -52,20 +57,26 @@ describe('bad usage is one line and exit code 2', () => {
     [['score', ...model, '--text', ''], '--text: the value is empty'],
     [[...mask], '--select: fisher needs control text'],
     [[...mask, '--select', 'dcm', '--lambda', '1', '--budget', '5'], '--lambda: excludes --budget'],
-    [[...mask, '--controls', at('facts.jsonl'), '--epochs', '5'], 'fisher trains no mask, so --epochs'],
-    [[...amplify, '--guard', 'recall=1'], 'there is no control suite recall'],
-    [[...amplify, '--guard', 'all'], '"all" is not NAME=LIMIT'],
-    [[...amplify, '--guard', 'all=1', '--unguarded'], '--guard: excludes --unguarded'],
+    [[...mask, ...text, '--epochs', '5'], 'fisher trains no mask, so --epochs'],
+    [[...mask, ...text, '--mask-lr', '1'], 'fisher trains no mask, so --mask-lr'],
+    [[...amplify, '--max-drop', '1', '--unguarded'], '--max-drop: excludes --unguarded'],
+    [[...amplify, '--max-kl', '1', '--unguarded'], '--max-kl: excludes --unguarded'],
     [[...amplify, '--kl-control', '1'], 'there is no control text'],
+    [[...amplify, '--kl-traces', '1'], 'there are no traces'],
     [
-      [...amplify, '--controls', at('facts.jsonl'), '--controls', `${at('mask.json')}=facts`],
-      'two suites are called facts',
+      [...amplify, '--watch', at('facts.jsonl'), '--watch', `${at('mask.json')}=facts`],
+      '--watch: two suites are called facts',
+    ],
+    [
+      [...evaluate, '--controls', at('facts.jsonl'), '--controls', `${at('mask.json')}=facts`],
+      '--controls: two suites are called facts',
     ],
     [['export', '--format', 'dpo', ...model, ...out], 'dpo needs --pairs'],
-    [
-      ['evaluate', ...model, '--problems', at('problems.jsonl'), ...out, '--scale', '2'],
-      '--scale: has no meaning',
-    ],
+    [['export', '--format', 'peft', ...model, ...out], 'peft needs --patch'],
+    [[...evaluate, '--scale', '2'], '--scale: has no meaning'],
+    [[...evaluate, '--against', at('patch.safetensors')], '--against: has no meaning'],
+    [['diff', ...model, '--problems', at('problems.jsonl')], 'both sides are the same'],
+    [['diff', ...model, '--problems', at('problems.jsonl'), '--base-scale', '2'], '--base-scale: has no'],
   ])('%j', async (line, message) => {
     expect(await refused(line)).toContain(message);
   });
@@ -103,7 +114,7 @@ describe('values out of range are refused with the range', () => {
   });
 
   test.each(['0', '-1', '1.0', '1.5', '100%', '0%', '', 'x', '1e400', '%'])('--budget %s', async (value) => {
-    const stderr = await refused([...mask, '--controls', at('facts.jsonl'), '--budget', value]);
+    const stderr = await refused([...mask, ...text, '--budget', value]);
     expect(stderr).toContain('is neither a share nor a count');
   });
 
@@ -123,15 +134,19 @@ describe('values', () => {
       out: at('out'),
       device: 'auto',
       threads: undefined,
+      split: undefined,
       limit: undefined,
+      preset: 'default',
       samples: 3,
-      temperatureWrong: 0.8,
-      temperatureRight: 1.2,
-      topP: 1,
-      topK: 0,
-      maxTokens: 512,
+      // What is not given is the preset's.
+      counterparts: undefined,
+      temperatureWrong: undefined,
+      temperatureRight: undefined,
+      topP: undefined,
+      topK: undefined,
+      maxTokens: undefined,
       stop: [],
-      batch: 32,
+      batch: undefined,
       fewShot: undefined,
       seed: 0,
       resume: false,
@@ -148,17 +163,11 @@ describe('values', () => {
   test('repeated options are collected; files may be named', async () => {
     const { values } = await accepted([...generate, '--stop', '\n', '--stop', 'Q:']);
     expect(values.stop).toEqual(['\n', 'Q:']);
-    const line = [...amplify, '--controls', at('facts.jsonl'), '--controls', `${at('mask.json')}=copy=2`];
-    await refused(line);
-    const named = [...amplify, '--controls', at('a=b.jsonl'), '--controls', `${at('facts.jsonl')}=recall`];
-    const call = await accepted([...named, '--guard', 'recall=0.5', '--guard', 'kl=.1']);
+    const named = ['--controls', at('a=b.jsonl'), '--controls', `${at('facts.jsonl')}=recall`];
+    const call = await accepted([...evaluate, ...named]);
     expect(call.values.controls).toEqual([
       { path: at('a=b.jsonl'), name: 'a=b' },
       { path: at('facts.jsonl'), name: 'recall' },
-    ]);
-    expect(call.values.guard).toEqual([
-      { name: 'recall', limit: 0.5 },
-      { name: 'kl', limit: 0.1 },
     ]);
   });
 
@@ -168,7 +177,7 @@ describe('values', () => {
     ['1', { count: 1 }],
     ['25', { count: 25 }],
   ])('--budget %s', async (value, budget) => {
-    const { values } = await accepted([...mask, '--controls', at('facts.jsonl'), '--budget', value]);
+    const { values } = await accepted([...mask, ...text, '--budget', value]);
     expect(values.budget).toEqual(budget);
   });
 
@@ -213,8 +222,9 @@ describe('help', () => {
 
   test('the ranges are said', () => {
     expect(texts.get('generate')).toContain('(number above 0 up to 10; default: 0.8)');
-    expect(texts.get('generate')).toContain('(integer from 1 to 1000000, in tokens; default: 512)');
+    expect(texts.get('generate')).toContain('(integer from 1 to 1000000, in tokens; default: 256)');
     expect(texts.get('generate')).toContain('(integer from 0 to 4294967295; default: 0)');
+    expect(texts.get('generate')).toContain('(integer from 1 to 1000; default: 3; paper: 1)');
     expect(texts.get('amplify')).toContain('(number above 0 up to 1000; default: 0.005; paper: 0.0001)');
   });
 

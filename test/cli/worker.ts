@@ -9,7 +9,7 @@ const code = await runCli(
   process.argv.slice(2),
   {
     ...runsHandlers,
-    generate: async ({ out, samples, fresh }, io) => {
+    generate: async ({ out, samples = 10, fresh }, io) => {
       const run = openRun(out, setup({ stages: { generate: { samples } } }), { fresh });
       const stage = run.stage('generate', ['traces.jsonl']);
       for (let i = 0; i < samples; i++) {

@@ -1,36 +1,81 @@
+import { DEVICE_WORDS, SEED, THREADS } from '../../engine/experiment/fields.ts';
 import { InputError } from '../../errors.ts';
-import { integer } from '../numbers.ts';
-import { choice, repeated, required, toggle } from '../options.ts';
+import { integer, real } from '../numbers.ts';
+import { choice, optionalChoice, repeated, required, toggle } from '../options.ts';
 import { file, folder, namedFile, newFolder } from '../paths.ts';
 
 /** Where the model is and what runs it. */
 export const modelOptions = {
   model: required(folder('Hugging Face folder of the model (config.json, tokenizer.json, safetensors)')),
-  device: choice('where the model runs', ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'], 'auto'),
-  threads: integer('N', 'CPU threads', { min: 1, max: 1024, fallbackText: 'one per core' }),
+  device: choice('where the model runs', DEVICE_WORDS, 'auto'),
+  threads: integer('N', THREADS.about, {
+    min: THREADS.min,
+    max: THREADS.max,
+    fallbackText: 'one per core, at most 8',
+  }),
 };
 
 /** Where a stage keeps its work, and from which seed. */
 export const runOptions = {
   out: required(newFolder('run folder; finished work in it is kept and gone on from')),
-  seed: integer('N', 'seed of everything random', { min: 0, max: 4_294_967_295, fallback: 0 }),
+  seed: integer('N', SEED.about, { min: SEED.min, max: SEED.max, fallback: 0 }),
   resume: toggle('go on from finished work in --out (this is the default)'),
   fresh: toggle('delete what earlier runs of this command left in --out and start over'),
 };
 
-export const problemOptions = {
-  problems: required(file('problems: JSONL (own, GSM8K or GSM-Symbolic)')),
-  limit: integer('N', 'take only the first N problems', { min: 1, fallbackText: 'all' }),
+export const promptOptions = {
+  fewShot: file('worked examples put before every question: a text file, or JSONL of problems'),
 };
 
+export const problemOptions = {
+  problems: required(file('problems: JSONL (own, GSM8K or GSM-Symbolic)')),
+  split: optionalChoice(
+    'take only the problems of one split; a file without splits is split by seed, per template',
+    ['train', 'val', 'test'],
+    'all problems',
+  ),
+  limit: integer('N', 'take only the first N problems', { min: 1, fallbackText: 'all' }),
+  ...promptOptions,
+};
+
+const SUITE_FORMATS =
+  'JSONL with answer or choices, or MMLU, TriviaQA, TruthfulQA files; items that name a suite keep it';
+
+/** Suites that score a result. */
 export const controlOptions = {
-  controls: repeated(
-    namedFile(
-      'control suite that must not suffer: JSONL with answer or choices, or MMLU, TriviaQA, TruthfulQA files',
+  controls: repeated(namedFile(`control suite that must not suffer: ${SUITE_FORMATS} (may be repeated)`)),
+};
+
+/** Suites that are watched while training. */
+export const guardSuites = repeated(
+  namedFile(`control suite to watch while training: ${SUITE_FORMATS} (may be repeated)`),
+);
+
+/** Plain text on which the model should stay as it is. */
+export const textOptions = {
+  text: repeated(
+    file(
+      'control text: JSONL with text, or a control suite, whose prompts and answers are used (may be repeated)',
     ),
   ),
 };
 
+/** 0 is the base model, 1 the patch as trained. */
+export const scale = real('X', 'how much of the patch to apply: 0 none, 1 as trained', {
+  min: -100,
+  max: 100,
+  fallback: 1,
+});
+
+export const patchOptions = { patch: file('patch of `cca amplify` to apply first'), scale };
+
 export function refuseResumeWithFresh({ resume, fresh }: { resume: boolean; fresh: boolean }): void {
   if (resume && fresh) throw new InputError('--resume', 'excludes --fresh', 'Give one of them.');
+}
+
+/** A scale without a patch is a misunderstanding. */
+export function checkScale(values: { patch: string | undefined }, given: ReadonlySet<string>): void {
+  if (given.has('scale') && !values.patch) {
+    throw new InputError('--scale', 'has no meaning without a patch', 'Add --patch FILE.');
+  }
 }

@@ -1,17 +1,12 @@
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
-import { choice, required } from '../options.ts';
+import { required } from '../options.ts';
 import { file } from '../paths.ts';
 import { modelOptions, refuseResumeWithFresh, runOptions } from './common.ts';
+import { counterparts, decodingOptions, localizeOptions, presetOption } from './settings.ts';
 
-export const localizeOptions = {
-  method: choice('how the pivot of two traces is found', ['branching', 'prefix'], 'branching'),
-  counterparts: integer('N', 'sampled traces of the other outcome used per problem', {
-    min: 1,
-    max: 1000,
-    fallback: 3,
-  }),
-};
+const { maxTokens, stop, batch } = decodingOptions;
+const asGenerated = { fallbackText: 'as the traces were generated, where their run folder tells' };
 
 export const localize = command({
   name: 'localize',
@@ -29,8 +24,13 @@ every pivot.
   options: {
     ...modelOptions,
     traces: required(file('traces.jsonl of `cca generate`')),
-    ...localizeOptions,
     limit: integer('N', 'take only the first N problems', { min: 1, fallbackText: 'all' }),
+    ...presetOption,
+    ...localizeOptions,
+    counterparts,
+    maxTokens: { ...maxTokens, ...asGenerated },
+    stop: { ...stop, ...asGenerated },
+    batch,
     ...runOptions,
   },
   validate: refuseResumeWithFresh,

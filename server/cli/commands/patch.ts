@@ -1,10 +1,11 @@
 import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { choice, repeated, required } from '../options.ts';
-import { file, folder, newFolder } from '../paths.ts';
-import { scale } from './evaluate.ts';
+import { file, folder, newFolder, newPath } from '../paths.ts';
+import { modelOptions, scale } from './common.ts';
 
 const model = required(folder('Hugging Face folder of the model'));
+const patch = repeated(file('patch of `cca amplify` (may be repeated: patches are stacked)'));
 
 export const apply = command({
   name: 'apply',
@@ -17,7 +18,7 @@ byte-identical.
   arguments: {},
   options: {
     model,
-    patch: required(repeated(file('patch of `cca amplify` (may be repeated: patches are stacked)'))),
+    patch: required(patch),
     scale,
     out: required(newFolder('folder for the new checkpoint')),
   },
@@ -26,22 +27,25 @@ byte-identical.
 export const revert = command({
   name: 'revert',
   summary: 'take a patch out of a checkpoint again, bit for bit',
-  details:
-    '  cca revert --model my-model-amplified --out restored \\\n      --patch runs/first/patch.safetensors',
+  details: `The patch holds the rows as they were before. Patches and scale as they were
+applied.
+
+  cca revert --model my-model-amplified --out restored \\
+      --patch runs/first/patch.safetensors`,
   arguments: {},
   options: {
     model,
-    patch: required(file('the patch that was applied')),
-    base: folder('the model before the patch, where the patch does not hold the old rows itself'),
+    patch: required(patch),
+    scale,
     out: required(newFolder('folder for the restored checkpoint')),
   },
 });
 
 const NEEDS = {
-  checkpoint: ['model', 'patch'],
-  peft: ['model', 'patch'],
-  dpo: ['model', 'pairs'],
-  pts: ['model', 'pairs'],
+  checkpoint: ['patch'],
+  peft: ['patch'],
+  dpo: ['pairs'],
+  pts: ['pairs'],
 } as const;
 
 export const exportCommand = command({
@@ -51,21 +55,25 @@ export const exportCommand = command({
   peft        an exact LoRA adapter of the same change (adapter_config.json,
               adapter_model.safetensors)
   dpo         preference pairs: prompt, chosen, rejected (JSONL)
-  pts         pivotal tokens in the format of PTS (JSONL)
+  pts         pivotal tokens in the format of PTS (JSONL); prob_before is the
+              desired token's probability against the undesired one
 
   cca export --format peft --model my-model \\
-      --patch runs/first/patch.safetensors --out adapter`,
+      --patch runs/first/patch.safetensors --out adapter
+  cca export --format dpo --model my-model \\
+      --pairs runs/first/pairs.jsonl --out dpo.jsonl`,
   arguments: {},
   options: {
     format: choice('what to write', ['checkpoint', 'peft', 'dpo', 'pts'], 'checkpoint'),
-    model,
-    patch: file('patch of `cca amplify` (checkpoint, peft)'),
-    pairs: file('pairs.jsonl of `cca localize` (dpo, pts)'),
+    ...modelOptions,
+    patch,
     scale,
-    out: required(newFolder('folder to write to')),
+    pairs: file('pairs.jsonl of `cca localize` (dpo, pts)'),
+    traces: file('traces of the pairs, for the prompts in pivots (default: traces.jsonl beside the pairs)'),
+    out: required(newPath('folder (checkpoint, peft) or file (dpo, pts) to write')),
   },
-  validate: (values) => {
-    const missing = NEEDS[values.format].find((key) => !values[key]);
+  validate: (values, given) => {
+    const missing = NEEDS[values.format].find((key) => !given.has(key));
     if (missing) throw new InputError('--format', `${values.format} needs --${missing}`, `Add --${missing}.`);
   },
 });

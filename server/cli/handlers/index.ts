@@ -1,5 +1,21 @@
 import type { Handlers } from '../commands/index.ts';
+import { attributeHandlers } from './attribute.ts';
+import { deviceHandlers } from './devices.ts';
+import { diffHandlers } from './diff.ts';
+import { patchHandlers } from './patch.ts';
+import { runHandlers } from './run.ts';
 import { runsHandlers } from './runs.ts';
+import { scoreHandlers } from './score.ts';
+import { stageHandlers } from './stages.ts';
 
 /** Every command that can be carried out. */
-export const handlers: Handlers = { ...runsHandlers };
+export const handlers: Handlers = {
+  ...runHandlers,
+  ...stageHandlers,
+  ...scoreHandlers,
+  ...attributeHandlers,
+  ...diffHandlers,
+  ...patchHandlers,
+  ...runsHandlers,
+  ...deviceHandlers,
+};

@@ -1,0 +1,23 @@
+import type { Handlers } from '../commands/index.ts';
+import { table } from '../render.ts';
+import { withEngine } from './engine.ts';
+
+export const deviceHandlers: Pick<Handlers, 'devices'> = {
+  devices: async ({ threads }, { signal }) => {
+    const found = await withEngine((engine) =>
+      engine.call('devices', { threads: threads ?? null }, { signal }),
+    );
+    const rows = found.devices.map(({ device, works, milliseconds, reason }) => [
+      device,
+      works ? 'works' : '-',
+      milliseconds === null ? '' : `${milliseconds.toFixed(1)} ms`,
+      reason ?? '',
+    ]);
+    const auto = `auto: ${found.auto.device} (${found.auto.reason})\n`;
+    const cores = `CPU threads unless given: ${found.threads}\n`;
+    return {
+      data: { ...found },
+      text: table(['device', 'state', '1 GFLOP', 'why not'], rows) + auto + cores,
+    };
+  },
+};

@@ -1,0 +1,107 @@
+import path from 'node:path';
+import type { Engine } from '../../engine/client.ts';
+import { type Experiment, readExperiment, VARIANTS } from '../../engine/experiment/experiment.ts';
+import { planRun, type RunPlan } from '../../engine/experiment/params.ts';
+import { InputError } from '../../errors.ts';
+import type { Report } from '../../pipeline/report.ts';
+import { studyReport } from '../../pipeline/seeds.ts';
+import { writeFileAtomic } from '../../runs/atomic.ts';
+import type { Io } from '../command.ts';
+import type { Handlers } from '../commands/index.ts';
+import { overridesOf } from '../commands/settings.ts';
+import { withEngine } from './engine.ts';
+import { showReport, showStudy } from './report.ts';
+import { StageListener } from './stage-events.ts';
+
+type RunValues = Parameters<NonNullable<Handlers['run']>>[0];
+
+export const runHandlers: Pick<Handlers, 'run'> = {
+  run: async (values, io) => {
+    const experiment = withOptions(
+      values.experiment ? await readExperiment(values.experiment) : {},
+      values,
+      io,
+    );
+    const { out, seed = 0, seeds = 1 } = experiment;
+    if (out === undefined) {
+      throw new InputError('cca run', 'needs --out', 'Give it, or "out" in the experiment file.');
+    }
+    const plan = planRun(experiment, overridesOf(values));
+    return withEngine(async (engine) => {
+      const { fresh } = values;
+      if (seeds === 1) {
+        const report = await once(engine, io, plan, { out, seed, fresh });
+        return { data: { ...report, out }, text: showReport(report, out) };
+      }
+      const reports: Report[] = [];
+      for (let k = 0; k < seeds; k++) {
+        const next = seed + k;
+        io.emit({ event: 'message', level: 'info', text: `seed ${next} (${k + 1} of ${seeds})` });
+        const folder = path.join(out, `seed-${next}`);
+        reports.push(await once(engine, io, plan, { out: folder, seed: next, fresh }));
+      }
+      const study = studyReport(reports);
+      writeFileAtomic(path.join(out, 'report.json'), `${JSON.stringify(study, null, 2)}\n`);
+      return { data: { ...study, out }, text: showStudy(study, out) };
+    });
+  },
+};
+
+/** One whole amplification. */
+async function once(
+  engine: Engine,
+  io: Io,
+  plan: RunPlan,
+  where: { out: string; seed: number; fresh: boolean },
+): Promise<Report> {
+  const listener = new StageListener(io, []);
+  return engine.call(
+    'run',
+    { ...plan, ...where },
+    {
+      signal: io.signal,
+      onEvent: (event) => {
+        if (event.event === 'plan') listener.setPlan(event.stages);
+        else listener.tell(event);
+      },
+    },
+  );
+}
+
+/** The experiment with the options that were given in place of its fields. */
+function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io): Experiment {
+  const { model, problems, out, device, threads, fewShot, preset, limit, controlLimit, full } = values;
+  const controls = values.controls.length > 0 ? values.controls : undefined;
+  const watch = values.watch.length > 0 ? values.watch : undefined;
+  const asked: { [K in keyof Experiment]?: Experiment[K] | undefined } = {
+    model,
+    problems,
+    out,
+    fewShot,
+    preset,
+    limit,
+    controlLimit,
+    threads,
+    device: given.has('device') ? device : undefined,
+    seed: given.has('seed') ? values.seed : undefined,
+    seeds: given.has('seeds') ? values.seeds : undefined,
+    text: values.text.length > 0 ? values.text : undefined,
+    variants: full ? [...VARIANTS] : undefined,
+    controls: controls && watch ? { test: controls, guard: watch } : controls,
+  };
+  const merged = {
+    ...own,
+    ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)),
+  };
+  if (watch && !controls) merged.controls = withGuard(own.controls, watch);
+  return merged as Experiment;
+}
+
+function withGuard(
+  controls: Experiment['controls'],
+  guard: { path: string; name: string }[],
+): NonNullable<Experiment['controls']> {
+  const test = Array.isArray(controls) ? controls : controls?.test;
+  if (test) return { test, guard };
+  throw new InputError('--watch', 'there are no control suites to score the result', 'Add --controls FILE.');
+}

@@ -1,0 +1,47 @@
+/** Starts the engine in a worker thread and calls its jobs; whoever hosts it stays responsive while a session runs. */
+import { Worker } from 'node:worker_threads';
+import type { Jobs } from './jobs/index.ts';
+import { Caller, type CallOptions, type EventOf, type Params, type ResultOf } from './rpc.ts';
+
+export interface EngineOptions {
+  /** The bundled worker; by default worker.mjs beside this module's own bundle. */
+  worker?: URL;
+}
+
+export type JobName = keyof Jobs & string;
+export type JobParams<K extends JobName> = Params<Jobs, K>;
+export type JobEvent<K extends JobName> = EventOf<Jobs, K>;
+export type JobResult<K extends JobName> = ResultOf<Jobs, K>;
+
+export interface Engine {
+  /**
+   * Runs a job. Several may be open; they take turns between their units of work.
+   * @throws InputError, Cancelled once `signal` fired, or an Error with the job's stack
+   */
+  call<K extends JobName>(
+    job: K,
+    params: JobParams<K>,
+    options?: CallOptions<JobEvent<K>>,
+  ): Promise<JobResult<K>>;
+  /** Cancels what is open, frees run folders and models, and ends the thread. */
+  close(): Promise<void>;
+}
+
+/** An engine in a thread of its own. If it crashes, all its calls fail; start another. */
+export function startEngine({
+  worker: url = new URL('./worker.mjs', import.meta.url),
+}: EngineOptions = {}): Engine {
+  // Flags of the host (a loader, a debugger's port) are not for the worker.
+  const worker = new Worker(url, { execArgv: [] });
+  const caller = new Caller<Jobs>(worker);
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  worker.on('error', (cause) => caller.fail(new Error(`the engine stopped: ${cause.message}`, { cause })));
+  worker.on('exit', (code) => caller.fail(new Error(`the engine ended (exit code ${code})`)));
+  return {
+    call: (job, params, options) => caller.call(job, params, options),
+    close: () => {
+      caller.close();
+      return ended;
+    },
+  };
+}

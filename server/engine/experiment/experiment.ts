@@ -1,0 +1,184 @@
+/** The experiment file of `cca run`: its fields, its reader and its JSON Schema. */
+import { readJson } from '../../data/files.ts';
+import { componentKinds } from '../../model/components.ts';
+import type { VariantName } from '../../pipeline/variants.ts';
+import {
+  about,
+  amplifyFields,
+  DEVICE_WORDS,
+  evaluateFields,
+  generateFields,
+  guardFields,
+  maskFields,
+  SEED,
+  THREADS,
+} from './fields.ts';
+import {
+  type Bounds,
+  either,
+  integer,
+  type JsonSchema,
+  list,
+  object,
+  oneOf,
+  pathTo,
+  type Read,
+  real,
+  type Spec,
+  text,
+} from './spec.ts';
+
+/** The variants in the order of the report. Listed here too: theirs is in a module that loads the runtime. */
+export const VARIANTS = [
+  'random',
+  'all',
+  'neurons',
+  'random-neurons',
+  'paper',
+  'lora',
+  'full',
+] as const satisfies readonly VariantName[];
+
+function each<K extends string>(fields: Record<K, Bounds>, spec: (bounds: Bounds) => Spec<number>) {
+  const entries = Object.entries<Bounds>(fields).map(([name, bounds]) => [name, spec(bounds)]);
+  return Object.fromEntries(entries) as Record<K, Spec<number>>;
+}
+
+const { temperatureWrong, temperatureRight, topP, ...generateCounts } = generateFields;
+const { epochs, batch: maskBatch, ...maskReals } = maskFields;
+const { learningRate, klControl, klTraces, beta1, beta2, ...amplifyCounts } = amplifyFields;
+
+const stop = object({ strings: list(text('a stop string'), about.stop) }, {}, 'when a completion ends');
+
+const settings = object(
+  {},
+  {
+    generate: object(
+      {},
+      {
+        ...each(generateCounts, integer),
+        ...each({ temperatureWrong, temperatureRight, topP }, real),
+        stop,
+      },
+      'stage 1, traces',
+    ),
+    localize: object(
+      {},
+      {
+        method: oneOf(['branching', 'prefix'], about.method),
+        counterparts: integer(generateFields.counterparts),
+      },
+      'stage 1, pivots',
+    ),
+    mask: object(
+      {},
+      {
+        select: oneOf(['fisher', 'dcm'], about.select),
+        ...each(maskReals, real),
+        ...each({ epochs, batch: maskBatch }, integer),
+        pairing: oneOf(['own', 'reference'], about.pairing),
+        kinds: list(oneOf(componentKinds, 'a kind'), about.kinds),
+      },
+      'stage 2, the circuit',
+    ),
+    amplify: object(
+      {},
+      {
+        loss: oneOf(['softplus', 'margin'], about.loss),
+        optimizer: oneOf(['adam', 'sgd'], about.optimizer),
+        schedule: oneOf(['cosine', 'constant'], about.schedule),
+        neurons: oneOf(['up', 'up+gate+down'], about.neurons),
+        ...each(amplifyCounts, integer),
+        ...each({ learningRate, klControl, klTraces, beta1, beta2 }, real),
+        guard: object({}, each(guardFields, real), 'limits on what training may spoil'),
+      },
+      'stage 3, training under guard',
+    ),
+    evaluate: object(
+      {},
+      each({ batch: generateFields.batch, maxTokens: generateFields.maxTokens, ...evaluateFields }, integer),
+      'evaluation on test problems and control suites',
+    ),
+  },
+  "settings in place of the preset's",
+);
+
+const problemFile = (what: string) => pathTo('file', `${what}: JSONL (own, GSM8K or GSM-Symbolic)`);
+
+const suites = list(
+  either(
+    pathTo('file', 'the file; its items belong to a suite of the same name unless they name one'),
+    object({ path: pathTo('file', 'the file'), name: text('name of the suite') }, {}, 'a file with a name'),
+    'control items: JSONL with answer or choices, or MMLU, TriviaQA, TruthfulQA files',
+  ),
+  'control suites',
+);
+
+const experiment = object(
+  {
+    model: pathTo('folder', 'Hugging Face folder of the model'),
+    problems: either(
+      problemFile('all problems; without splits of their own they are split by seed, per template'),
+      object(
+        {
+          train: problemFile('problems that traces and pairs come from'),
+          val: problemFile('problems that choose the best step'),
+          test: problemFile('problems that score the result'),
+        },
+        { unseen: problemFile('further test problems, such as templates that no pair comes from') },
+        'problem files; every record of each is used',
+      ),
+      'the target task',
+    ),
+  },
+  {
+    $schema: text('where the schema is, for an editor'),
+    about: text('what this experiment is for'),
+    out: pathTo('new folder', 'run folder'),
+    controls: either(
+      suites,
+      object(
+        { test: suites },
+        { guard: suites },
+        'suites that score the result, and suites that are watched',
+      ),
+      'what must not suffer; unless text and guard are given, a fifth of each suite serves as either',
+    ),
+    text: list(
+      pathTo('file', 'JSONL with text, or a control suite'),
+      'plain text that the model should go on to treat as before',
+    ),
+    template: text('prompt of a question', {
+      source: '\\{question\\}',
+      remedy: 'Put {question} where the question goes.',
+    }),
+    fewShot: pathTo('file', 'worked examples put before every question: a text file, or JSONL of problems'),
+    preset: oneOf(['default', 'paper'], about.preset),
+    settings,
+    variants: list(oneOf(VARIANTS, 'a variant'), 'matched controls and baselines to run beside it'),
+    seed: integer(SEED),
+    seeds: integer({ about: 'repeat with this many seeds, from `seed` on', min: 1, max: 1000 }),
+    limit: integer({ about: 'take only the first problems of every split', min: 1 }),
+    controlLimit: integer({ about: 'take only the first items of every control file', min: 1 }),
+    device: oneOf(DEVICE_WORDS, 'where the model runs'),
+    threads: integer(THREADS),
+  },
+  'An experiment of Circuit Amplifier: `cca run --experiment FILE`. Paths count from the folder of this file.',
+);
+
+/** An experiment file's values; paths are absolute. */
+export type Experiment = Read<typeof experiment>;
+
+/** @throws InputError naming the file and the first field that is wrong */
+export async function readExperiment(file: string): Promise<Experiment> {
+  return experiment.read(await readJson(file), { file, field: '' });
+}
+
+/** JSON Schema of an experiment file, for editors. */
+export function experimentSchema(): JsonSchema {
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Circuit Amplifier experiment',
+    ...experiment.schema,
+  };
+}

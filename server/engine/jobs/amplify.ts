@@ -1,0 +1,75 @@
+import { collect } from '../../data/jsonl.ts';
+import { readTraces } from '../../data/traces.ts';
+import { readMaskFile } from '../../mask/mask-file.ts';
+import type { StageEvent } from '../../pipeline/context.ts';
+import type { AmplifySettings, EvaluateSettings } from '../../pipeline/settings.ts';
+import { type AmplifySummary, amplifyStage } from '../../pipeline/stages/amplify.ts';
+import { usablePairs } from '../../pipeline/stages/mask.ts';
+import { type ControlsRef, encodeTexts, loadControls, loadText } from '../inputs/controls.ts';
+import { readAnyPairs } from '../inputs/pairs.ts';
+import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
+import type { Models } from '../models.ts';
+import type { JobContext } from '../rpc.ts';
+import { asRecord, inRunFolder, numbered, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+
+export interface AmplifyParams extends RunParams {
+  /** File of pairs. */
+  pairs: string;
+  /** Pairs at most; null for all. */
+  limit: number | null;
+  /** File of the circuit. */
+  mask: string;
+  /** File of validation problems. */
+  validation: string;
+  prompts: PromptOptions;
+  /** File of the model's traces, for the KL term on correct ones; null for none. */
+  traces: string | null;
+  /** Control suites watched while training. */
+  watch: readonly ControlsRef[];
+  /** Files of control text. */
+  text: readonly string[];
+  settings: AmplifySettings;
+  evaluate: EvaluateSettings;
+}
+
+/** Stage 3: writes patch.safetensors. */
+export const amplify =
+  (models: Models) =>
+  (params: AmplifyParams, context: JobContext<StageEvent | ReadyEvent>): Promise<AmplifySummary> => {
+    const { pairs, limit, mask, validation, prompts, traces, watch, text, settings, evaluate, seed } = params;
+    return inRunFolder(
+      models,
+      params,
+      context,
+      async ({ model }) => {
+        const vocab = model.config.vocabSize;
+        const all = traces === null ? [] : await collect(readTraces(traces, { vocab }));
+        return {
+          prepared: {
+            circuit: (await readMaskFile(mask, model.config, await model.checkpoint.hash())).circuit,
+            data: {
+              pairs: usablePairs(await readAnyPairs(model, pairs)).slice(0, limit ?? undefined),
+              controlText: encodeTexts(model, await loadText(text)),
+              traces: all.filter((trace) => trace.correct && trace.decoding.strategy === 'greedy'),
+              validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, seed),
+              guard: await loadControls(watch, null),
+            },
+          },
+          work: {
+            data: {
+              pairs,
+              mask,
+              validation,
+              ...(traces !== null && { traces }),
+              ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
+              ...numbered('text', text),
+              ...roles('watch', watch),
+            },
+            stages: { amplify: { ...settings, seed, limit, evaluate: asRecord(evaluate) } },
+          },
+        };
+      },
+      async (run, { circuit, data }) =>
+        (await amplifyStage(run, { circuit, data, settings, evaluate, seed })).summary,
+    );
+  };

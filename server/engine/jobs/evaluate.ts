@@ -1,0 +1,119 @@
+import type { Accuracy, Comparison } from '../../evaluate/compare.ts';
+import type { Outcome } from '../../evaluate/items.ts';
+import { wilson } from '../../evaluate/statistics.ts';
+import type { Overlay } from '../../model/overlay.ts';
+import type { StageEvent } from '../../pipeline/context.ts';
+import { compareSuites, flipsOf } from '../../pipeline/report.ts';
+import type { EvaluateSettings } from '../../pipeline/settings.ts';
+import { evaluateStage, type Outcomes } from '../../pipeline/stages/evaluate.ts';
+import { accuracyOf } from '../../pipeline/train.ts';
+import { type ControlsRef, loadControls } from '../inputs/controls.ts';
+import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
+import type { Models } from '../models.ts';
+import type { JobContext } from '../rpc.ts';
+import { asRecord, inRunFolder, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+
+export interface EvaluateParams extends RunParams {
+  problems: ProblemsRef;
+  prompts: PromptOptions;
+  controls: readonly ControlsRef[];
+  /** Items of every control file at most; null for all. */
+  controlLimit: number | null;
+  /** null measures the base model alone. */
+  patch: PatchRef | null;
+  /** What the patch is compared with; null for the base model. */
+  against: PatchRef | null;
+  settings: EvaluateSettings;
+}
+
+/** report.json of an evaluation. With a patch the fields are those of a run's report, else plain accuracies. */
+export type EvaluationReport = {
+  seed: number;
+  model: { path: string; hash: string };
+  device: string;
+  stages: { evaluate: { seconds: number } };
+} & (
+  | { kind: 'comparison'; target: Comparison; controls: Record<string, Comparison> }
+  | { kind: 'accuracy'; target: Accuracy; controls: Record<string, Accuracy> }
+);
+
+/** Measures a model, or two against each other; writes report.json and flips.jsonl. */
+export const evaluate =
+  (models: Models) =>
+  (params: EvaluateParams, context: JobContext<StageEvent | ReadyEvent>): Promise<EvaluationReport> => {
+    const { problems: ref, prompts, controls, controlLimit, patch, against, settings, seed } = params;
+    return inRunFolder(
+      models,
+      params,
+      context,
+      async ({ model }) => ({
+        prepared: {
+          suites: {
+            problems: { test: await loadProblems(ref, prompts, seed) },
+            controls: await loadControls(controls, controlLimit),
+          },
+          models: {
+            base: await openPatch(model, against),
+            ...(patch && { amplified: await openPatch(model, patch) }),
+          } as Record<string, Overlay>,
+        },
+        work: {
+          data: {
+            problems: ref.file,
+            ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
+            ...roles('controls', controls),
+            ...(patch && { patch: patch.file }),
+            ...(against && { against: against.file }),
+          },
+          stages: {
+            evaluate: {
+              ...asRecord(settings),
+              split: ref.split,
+              limit: ref.limit,
+              template: prompts.template,
+              controlLimit,
+              scale: patch?.scale ?? null,
+            },
+          },
+        },
+      }),
+      async (run, { suites, models: sides }, { device }) => {
+        const started = performance.now();
+        const { base, amplified } = await evaluateStage(run, { models: sides, suites, settings });
+        const head = {
+          seed,
+          model: { path: run.model.checkpoint.folder, hash: await run.model.checkpoint.hash() },
+          device: device.device,
+          stages: { evaluate: { seconds: (performance.now() - started) / 1000 } },
+        };
+        let report: EvaluationReport;
+        if (amplified) {
+          const compared = compareSuites(base!, amplified, suites, seed);
+          report = {
+            kind: 'comparison',
+            ...head,
+            target: compared.problems.test!,
+            controls: compared.controls,
+          };
+          const flips = flipsOf(base!, amplified, suites);
+          run.run.writeArtefact('flips.jsonl', flips.map((flip) => `${JSON.stringify(flip)}\n`).join(''));
+        } else report = { kind: 'accuracy', ...head, ...accuracies(base!) };
+        run.run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
+        return report;
+      },
+    );
+  };
+
+function accuracy(outcomes: readonly Outcome[]): Accuracy {
+  const correct = outcomes.filter((outcome) => outcome.correct).length;
+  return { accuracy: accuracyOf(outcomes), interval: wilson(correct, outcomes.length), n: outcomes.length };
+}
+
+function accuracies({ problems, controls }: Outcomes): {
+  target: Accuracy;
+  controls: Record<string, Accuracy>;
+} {
+  const entries = Object.entries(controls).map(([name, outcomes]) => [name, accuracy(outcomes)] as const);
+  return { target: accuracy(problems.test!), controls: Object.fromEntries(entries) };
+}

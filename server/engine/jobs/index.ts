@@ -1,0 +1,33 @@
+/** The table of an engine's jobs: plain values in and out. */
+import type { Models } from '../models.ts';
+import { amplify } from './amplify.ts';
+import { attribute } from './attribute.ts';
+import { devices } from './devices.ts';
+import { diff } from './diff.ts';
+import { evaluate } from './evaluate.ts';
+import { exportPairs } from './export-pairs.ts';
+import { generate } from './generate.ts';
+import { localize } from './localize.ts';
+import { mask } from './mask.ts';
+import { apply, exportAdapter, revert } from './patches.ts';
+import { run } from './run.ts';
+import { score } from './score.ts';
+
+export const makeJobs = (models: Models) => ({
+  generate: generate(models),
+  localize: localize(models),
+  mask: mask(models),
+  amplify: amplify(models),
+  evaluate: evaluate(models),
+  run: run(models),
+  score: score(models),
+  attribute: attribute(models),
+  diff: diff(models),
+  apply,
+  revert,
+  exportAdapter,
+  exportPairs: exportPairs(models),
+  devices,
+});
+
+export type Jobs = ReturnType<typeof makeJobs>;

@@ -1,0 +1,62 @@
+import path from 'node:path';
+import { collect } from '../../data/jsonl.ts';
+import type { Trace } from '../../data/records.ts';
+import { readTraces } from '../../data/traces.ts';
+import type { TraceOptions } from '../../generate/traces.ts';
+import type { StageEvent } from '../../pipeline/context.ts';
+import { type GenerateSettings, generateDefaults, type LocalizeSettings } from '../../pipeline/settings.ts';
+import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/localize.ts';
+import { readManifest } from '../../runs/manifest.ts';
+import type { Models } from '../models.ts';
+import type { JobContext } from '../rpc.ts';
+import { asRecord, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
+
+export interface LocalizeParams extends RunParams {
+  /** File of traces. */
+  traces: string;
+  /** Problems at most; null for all. */
+  limit: number | null;
+  settings: LocalizeSettings;
+  /** How branches are completed, where it is not to be as the traces were generated. */
+  generation: { maxTokens?: number; batch?: number; stop?: { strings?: readonly string[] } };
+}
+
+/** Stage 1: writes pairs.jsonl. */
+export const localize =
+  (models: Models) =>
+  (params: LocalizeParams, context: JobContext<StageEvent | ReadyEvent>): Promise<LocalizeSummary> =>
+    inRunFolder(
+      models,
+      params,
+      context,
+      async ({ model }) => {
+        const { traces: file, limit, settings } = params;
+        const traces = await collect(readTraces(file, { vocab: model.config.vocabSize }));
+        const generation = completionOptions(params);
+        return {
+          prepared: { traces: firstProblems(traces, limit), generation },
+          work: {
+            data: { traces: file },
+            stages: { localize: { ...settings, ...asRecord(generation), limit } },
+          },
+        };
+      },
+      async (run, { traces, generation }) =>
+        (await localizeStage(run, { traces, settings: params.settings, generation })).summary,
+    );
+
+/** A branch must end where its trace would have: the settings of the run that made the traces, if they lie in one. */
+function completionOptions({ traces, generation }: LocalizeParams): TraceOptions {
+  const made = readManifest(path.dirname(traces))?.stages.generate as Partial<GenerateSettings> | undefined;
+  const { maxTokens, batch, stop } = { ...generateDefaults, ...made };
+  return {
+    maxTokens: generation.maxTokens ?? maxTokens,
+    batch: generation.batch ?? batch,
+    stop: { ...stop, ...generation.stop },
+  };
+}
+
+function firstProblems(traces: readonly Trace[], limit: number | null): Trace[] {
+  const kept = new Set([...new Set(traces.map((trace) => trace.problem_id))].slice(0, limit ?? undefined));
+  return traces.filter((trace) => kept.has(trace.problem_id));
+}

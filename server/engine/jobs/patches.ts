@@ -1,0 +1,52 @@
+/** Jobs on patch files. */
+import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
+import { applyPatch, revertPatch } from '../../patch/apply.ts';
+import { type Patch, scalePatch } from '../../patch/patch.ts';
+import { exportPeft } from '../../patch/peft.ts';
+import { checkBase, readPatches } from '../inputs/patch.ts';
+
+export interface PatchParams {
+  /** Checkpoint folder. */
+  model: string;
+  /** Patch files; several are stacked. */
+  patches: readonly string[];
+  /** 1: as trained. */
+  scale: number;
+  /** Folder to make. */
+  out: string;
+}
+
+export interface PatchResult {
+  out: string;
+  /** Matrices, and rows or columns of them, that the patch changes. */
+  matrices: number;
+  rows: number;
+  /** Hash of the checkpoint in `out`; null where that is none. */
+  hash: string | null;
+}
+
+/** Writes a checkpoint with patches applied. */
+export async function apply({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+  const patch = scalePatch(readPatches(patches), scale);
+  await applyPatch(model, patch, out);
+  return written(out, patch, await openCheckpoint(out).hash());
+}
+
+/** Takes patches out of a checkpoint again; patches and scale as they were applied. */
+export async function revert({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+  const patch = scalePatch(readPatches(patches), scale);
+  await revertPatch(model, patch, out);
+  return written(out, patch, await openCheckpoint(out).hash());
+}
+
+/** Writes patches as an exact PEFT LoRA adapter of the model that they were made from. */
+export async function exportAdapter({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+  const patch = scalePatch(readPatches(patches), scale);
+  await checkBase(patch, openCheckpoint(model), patches.join(', '));
+  await exportPeft(patch, out, { baseModel: model });
+  return written(out, patch, null);
+}
+
+function written(out: string, { entries }: Patch, hash: string | null): PatchResult {
+  return { out, matrices: entries.length, rows: entries.reduce((n, e) => n + e.indices.length, 0), hash };
+}

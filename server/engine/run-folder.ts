@@ -1,0 +1,113 @@
+/** Opening a run folder for a stage, and closing it as the stage ends. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import manifest from '../../package.json' with { type: 'json' };
+import { readError } from '../data/files.ts';
+import { Cancelled } from '../errors.ts';
+import { runtimeVersion } from '../onnx/devices.ts';
+import type { StageEvent } from '../pipeline/context.ts';
+import type { RunContext } from '../pipeline/stages/common.ts';
+import type { RunSetup } from '../runs/manifest.ts';
+import { openRun } from '../runs/run.ts';
+import type { Loaded, ModelRef, Models } from './models.ts';
+import type { JobContext } from './rpc.ts';
+
+/** What every job that works in a run folder takes. */
+export interface RunParams {
+  model: ModelRef;
+  /** Run folder. */
+  out: string;
+  seed: number;
+  /** Start over the stages that the job performs. */
+  fresh: boolean;
+}
+
+/** The model is loaded; the device that runs it, and why. */
+export interface ReadyEvent {
+  event: 'ready';
+  device: string;
+  reason: string;
+  threads: number;
+}
+
+export interface Work {
+  /** Files that the stages read, by role; a resumed run must read the same. */
+  data: Readonly<Record<string, string>>;
+  /** Settings of the stages. */
+  stages: RunSetup['stages'];
+}
+
+/**
+ * Loads the model, opens the run folder, does the work in it and records how it ended.
+ * @param prepare reads what the work needs; nothing is written before it has succeeded
+ */
+export function inRunFolder<P, R>(
+  models: Models,
+  { model: ref, out, seed, fresh }: RunParams,
+  { signal, emit }: JobContext<StageEvent | ReadyEvent>,
+  prepare: (loaded: Loaded) => Promise<{ work: Work; prepared: P }>,
+  perform: (context: RunContext, prepared: P, loaded: Loaded) => Promise<R>,
+): Promise<R> {
+  return models.use(ref, signal, async (loaded) => {
+    const { model, device } = loaded;
+    emit({ event: 'ready', device: device.device, reason: device.reason, threads: model.options.threads });
+    const { work, prepared } = await prepare(loaded);
+    const setup: RunSetup = {
+      product: { name: manifest.name, version: manifest.version },
+      model: { path: path.resolve(model.checkpoint.folder), hash: await model.checkpoint.hash() },
+      data: await sources(work.data),
+      seed,
+      device: device.device,
+      versions: { node: process.versions.node, onnxruntime: runtimeVersion },
+      stages: work.stages,
+    };
+    const run = openRun(out, setup, { fresh });
+    try {
+      const result = await perform({ model, run, signal, emit }, prepared, loaded);
+      run.close('finished');
+      return result;
+    } catch (error) {
+      const message = error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error);
+      if (error instanceof Cancelled) run.close('cancelled');
+      else run.close('failed', message);
+      throw error;
+    }
+  });
+}
+
+async function sources(files: Readonly<Record<string, string>>): Promise<RunSetup['data']> {
+  const found: RunSetup['data'] = {};
+  for (const [role, file] of Object.entries(files)) {
+    found[role] = { path: path.resolve(file), hash: await hashFile(file) };
+  }
+  return found;
+}
+
+async function hashFile(file: string): Promise<string> {
+  const sha = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(file)) sha.update(chunk);
+  } catch (error) {
+    throw readError(file, error);
+  }
+  return sha.digest('hex');
+}
+
+/** Files by role and name. */
+export function roles(
+  role: string,
+  files: readonly { path: string; name: string }[],
+): Record<string, string> {
+  return Object.fromEntries(files.map(({ path: file, name }) => [`${role}.${name}`, file]));
+}
+
+/** Files by role and place in their list. */
+export function numbered(role: string, files: readonly string[]): Record<string, string> {
+  return Object.fromEntries(files.map((file, i) => [`${role}.${i + 1}`, file]));
+}
+
+/** Settings as a manifest's JSON. */
+export function asRecord(settings: object): Record<string, unknown> {
+  return { ...settings };
+}

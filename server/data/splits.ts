@@ -6,7 +6,7 @@ export const SPLITS = ['train', 'val', 'test'] as const satisfies readonly Split
 export type SplitShares = Record<Split, number>;
 
 /** The split of the paper (arXiv 2512.16914): 26 / 4 / 20 of a template's 50 instances. */
-export const PAPER_SHARES: SplitShares = { train: 0.52, val: 0.08, test: 0.4 };
+const PAPER_SHARES: SplitShares = { train: 0.52, val: 0.08, test: 0.4 };
 
 /**
  * Splits the instances of every template (items without one form a group of their own) by seed. What rounding takes from a split in

@@ -19,7 +19,7 @@ export const foods: readonly string[] =
     ' ',
   );
 
-export const things: readonly string[] =
+const things: readonly string[] =
   'pens coins stamps marbles cards beads shells books balls buttons ribbons stickers badges blocks bricks keys toys candles brushes stones ropes bowls cups flags'.split(
     ' ',
   );

@@ -4,7 +4,7 @@ import type { Rng } from '../random.ts';
  * A number in [0, 1) that depends only on the text (FNV-1a 32 with murmur3's finaliser). Deciding by text to
  * which split an item belongs makes splits disjoint whatever the seeds and counts.
  */
-export function textFraction(text: string): number {
+function textFraction(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

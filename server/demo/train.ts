@@ -16,11 +16,11 @@ import { writeFileAtomic } from '../runs/atomic.ts';
 import { type Sequence, trainingBatchA, trainingBatchB } from './corpus.ts';
 import {
   architecture,
+  seed as defaultSeed,
   embeddingDeviation,
   initialDeviation,
   optimizer,
   type Stage,
-  seed as defaultSeed,
   stageA,
   stageB,
   stageVerdicts,
@@ -57,11 +57,16 @@ function initialTensors(rng: Rng): Tensors {
     const data = Float32Array.from({ length: dims[0] * dims[1] }, () => deviation * draw.normal());
     tensors.set(name, { data, dims });
   };
-  const norm = (name: string) => tensors.set(name, { data: new Float32Array(hidden).fill(1), dims: [hidden] });
+  const norm = (name: string) =>
+    tensors.set(name, { data: new Float32Array(hidden).fill(1), dims: [hidden] });
   normal('model.embed_tokens.weight', [architecture.vocab_size, hidden], embeddingDeviation);
   for (let layer = 0; layer < architecture.num_hidden_layers; layer++) {
     const matrix = (part: string, out: number, columns: number, writesResidual = false) =>
-      normal(`model.layers.${layer}.${part}.weight`, [out, columns], initialDeviation(columns, writesResidual));
+      normal(
+        `model.layers.${layer}.${part}.weight`,
+        [out, columns],
+        initialDeviation(columns, writesResidual),
+      );
     norm(`model.layers.${layer}.input_layernorm.weight`);
     matrix('self_attn.q_proj', queries, hidden);
     matrix('self_attn.k_proj', keys, hidden);
@@ -111,7 +116,12 @@ async function train(folder: string, seed: string, threads: number): Promise<voi
   const stage = async (name: string, plan: Stage, batchOf: typeof trainingBatchA) => {
     const adam = new Adam(
       parameters.map((p) => p.length),
-      { beta1: optimizer.beta1, beta2: optimizer.beta2, eps: optimizer.epsilon, weightDecay: optimizer.weightDecay },
+      {
+        beta1: optimizer.beta1,
+        beta2: optimizer.beta2,
+        eps: optimizer.epsilon,
+        weightDecay: optimizer.weightDecay,
+      },
     );
     const draw = rng.fork(name);
     let recent = 0;

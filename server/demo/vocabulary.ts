@@ -9,7 +9,7 @@ export const endOfText = '<|endoftext|>';
  * A token is a word or a mark with the space before it, one digit with the space before it, or one white-space
  * character; so token texts join up to the text exactly.
  */
-export const piecePattern = ' ?\\p{L}+| ?\\p{N}| ?[^\\s\\p{L}\\p{N}]|\\s';
+const piecePattern = ' ?\\p{L}+| ?\\p{N}| ?[^\\s\\p{L}\\p{N}]|\\s';
 const pieces = new RegExp(piecePattern, 'gu');
 
 /** GPT-2's printable stand-ins: byte value -> character ("bytes_to_unicode" in openai/gpt-2, encoder.py). */

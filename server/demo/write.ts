@@ -20,7 +20,7 @@ function controlRecords(split: ControlSplit, perSuite: number) {
 }
 
 /** The demo's data files, as file name -> text. */
-export function makeDemoData(): Record<string, string> {
+function makeDemoData(): Record<string, string> {
   const files: Record<string, string> = {};
   for (const group of ['train', 'val', 'test', 'unseen'] as const) {
     files[`${group}.jsonl`] = jsonLines(problems(group, problemCounts[group], seed));

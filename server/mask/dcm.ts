@@ -17,15 +17,6 @@ export interface DcmOptions {
   seed: number;
 }
 
-export const dcmDefaults: DcmOptions = {
-  lambda: 0.01,
-  learningRate: 5e-3,
-  batch: 8,
-  epochs: 50,
-  pairing: 'own',
-  seed: 0,
-};
-
 export interface DcmProgress {
   epoch: number;
   epochs: number;

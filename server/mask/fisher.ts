@@ -28,8 +28,6 @@ export interface FisherOptions {
   kinds: readonly ComponentKind[];
 }
 
-export const fisherDefaults: FisherOptions = { eps: 1e-3, kinds: componentKinds };
-
 /**
  * Score of each component: |g|^2 / (F + eps * mean F of its kind). g is the gradient of mean softplus(-margin) over
  * the pairs by the component's trainable rows; F the mean over control sequences of the squared norm of the gradient

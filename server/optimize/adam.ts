@@ -7,7 +7,7 @@ export interface AdamOptions {
   weightDecay: number;
 }
 
-export const adamDefaults: AdamOptions = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
+const adamDefaults: AdamOptions = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 
 /** One optimiser over several float32 tensors, updated in place; its state can be saved and restored bit for bit. */
 export class Adam {

@@ -1,4 +1,4 @@
-import { meanError, type MeanError } from '../evaluate/statistics.ts';
+import { type MeanError, meanError } from '../evaluate/statistics.ts';
 import type { Report, SuiteComparisons } from './report.ts';
 
 /** Gains of one model change over several pair-set seeds, as shares. */
@@ -43,7 +43,10 @@ function gains(entries: readonly { seed: number; suites: SuiteComparisons }[]): 
 /** Put the reports of equal runs with different pair-set seeds together. */
 export function studyReport(reports: readonly Report[]): StudyReport {
   const first = reports[0]!;
-  const own = (r: Report): SuiteComparisons => ({ problems: { test: r.target, ...r.sets }, controls: r.controls });
+  const own = (r: Report): SuiteComparisons => ({
+    problems: { test: r.target, ...r.sets },
+    controls: r.controls,
+  });
   const names = [...new Set(reports.flatMap((r) => Object.keys(r.variants)))];
   return {
     seeds: reports.map((r) => r.seed),

@@ -9,7 +9,7 @@ import { MANIFEST_NAME, type Manifest, type RunStatus, readManifest } from './ma
 import { replay } from './replay.ts';
 
 /** Name of the artefact with a run's figures. */
-export const REPORT_NAME = 'report.json';
+const REPORT_NAME = 'report.json';
 
 export interface StageStatus {
   name: string;

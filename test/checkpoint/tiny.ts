@@ -5,7 +5,7 @@ import { expectedTensors, readConfig } from '../../server/checkpoint/config.ts';
 import { type FloatDtype, fromFloat32 } from '../../server/checkpoint/dtype.ts';
 import { type TensorToWrite, writeSafetensors } from '../../server/checkpoint/safetensors-write.ts';
 
-export const tinyConfig = {
+const tinyConfig = {
   model_type: 'llama',
   architectures: ['LlamaForCausalLM'],
   vocab_size: 32,

@@ -16,7 +16,12 @@ const tokenizer = new Tokenizer(
   JSON.parse(files['tokenizer.json']),
   JSON.parse(files['tokenizer_config.json']),
 );
-const batch = trainingBatchB(new Rng('tokenizer test'), { targets: 400, controls: 400, drills: 20, verdicts: 20 });
+const batch = trainingBatchB(new Rng('tokenizer test'), {
+  targets: 400,
+  controls: 400,
+  drills: 20,
+  verdicts: 20,
+});
 const documents = [...batch.targets, ...batch.controls].map((s) => s.ids);
 
 describe('demo vocabulary', () => {

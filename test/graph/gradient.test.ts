@@ -89,7 +89,11 @@ const cases: Record<string, Case> = {
     indices: { at: [4, 1] },
     build: (g, [x, u], { at }) => g.exp(g.scatterAdd(x!, at!, u!, 1)),
   },
-  pick: { inputs: [{ shape: [3, 5] }], indices: { at: [4, 0, 2] }, build: (g, [x], { at }) => g.pick(x!, at!) },
+  pick: {
+    inputs: [{ shape: [3, 5] }],
+    indices: { at: [4, 0, 2] },
+    build: (g, [x], { at }) => g.pick(x!, at!),
+  },
   unpick: {
     inputs: [{ shape: [3, 5] }, { shape: [3] }],
     indices: { at: [4, 0, 2] },
@@ -120,7 +124,10 @@ describe('gradient rules against central differences', () => {
       );
       const random = (shape: readonly number[], low = -1, high = 1) =>
         f32(
-          Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => low + (high - low) * rng.float()),
+          Float32Array.from(
+            { length: shape.reduce((a, b) => a * b, 1) },
+            () => low + (high - low) * rng.float(),
+          ),
           ...shape,
         );
       const feeds: Feeds = { seed: random(y.shape as number[]) };
@@ -185,7 +192,10 @@ describe('symbolic extents', () => {
     const loss = g.reduceSum(g.mul(joined, joined), [0, 1]);
     const [da, db] = gradient(g, [{ node: loss, seed: g.scalar(1) }], [a, b]);
     const session = await createSession(g.graph({ da: da!, db: db! }), noWeights, cpu);
-    const out = await session.run({ a: f32(new Float32Array([1, 2]), 1, 2), b: f32(new Float32Array([3, 4, 5, 6]), 2, 2) });
+    const out = await session.run({
+      a: f32(new Float32Array([1, 2]), 1, 2),
+      b: f32(new Float32Array([3, 4, 5, 6]), 2, 2),
+    });
     expect([...out.da!.data]).toEqual([2, 4]);
     expect([...out.db!.data]).toEqual([6, 8, 10, 12]);
     await session.release();

@@ -49,7 +49,7 @@ export function isPair(value: Value): value is Pair {
   return typeof value === 'object' && value !== null && 'word' in value;
 }
 
-export function isNum(value: Value): value is Num {
+function isNum(value: Value): value is Num {
   return typeof value === 'object' && value !== null && 'kind' in value;
 }
 
@@ -169,7 +169,7 @@ export function compare(sign: CompareSign, left: Value, right: Value): boolean {
   }
 }
 
-export function equal(left: Value, right: Value): boolean {
+function equal(left: Value, right: Value): boolean {
   const x = asNum(left);
   const y = asNum(right);
   if (x && y) return x.n === y.n && x.d === y.d;

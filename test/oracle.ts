@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const fixtures = fileURLToPath(new URL('./fixtures', import.meta.url));
 
-/** Every checkpoint that has an oracle. */
-export const oracleNames = [
+/** Checkpoints of make_llama.py. */
+export const llamaNames = [
   'llama-tied',
   'llama-untied-hd',
   'llama-bf16',
@@ -20,6 +20,10 @@ export const oracleNames = [
   'llama-rope-yarn',
   'llama-bias',
 ] as const;
+/** Checkpoints of make_families.py. */
+export const familyNames = ['mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'olmo2', 'phi3'] as const;
+/** Every checkpoint that has an oracle. */
+export const oracleNames = [...llamaNames, ...familyNames] as const;
 export type OracleName = (typeof oracleNames)[number];
 
 /** Row-major float32. */
@@ -139,12 +143,14 @@ export interface Oracle {
   fisher: { labels: number[][] } & Record<PaperKind, Tensor>;
 }
 
-/** What only some checkpoints have. */
+/** What only some checkpoints have. `vectors` of the families: `dense` for norm weights and biases alone. */
 interface Extras {
   'llama-tied': { dense: DenseCase; lora: LoraCase; tokenizer: TokenizerOracle };
   'llama-untied-hd': { dense: DenseCase };
 }
-export type OracleOf<N extends OracleName> = Oracle & (N extends keyof Extras ? Extras[N] : unknown);
+type FamilyName = (typeof familyNames)[number];
+export type OracleOf<N extends OracleName> = Oracle &
+  (N extends keyof Extras ? Extras[N] : N extends FamilyName ? { vectors: DenseCase } : unknown);
 
 /** Absolute path of a checkpoint folder. */
 export function checkpointFolder(name: OracleName): string {

@@ -5,7 +5,13 @@ import { neverAborted } from '../../server/control.ts';
 import { Runner } from '../../server/generate/forward.ts';
 import { logProbability } from '../../server/generate/likelihood.ts';
 import { blockFeeds } from '../../server/model/batch.ts';
-import { type Circuit, circuitDeltas, type NeuronRows, tensorOf } from '../../server/model/components.ts';
+import {
+  type Circuit,
+  circuitDeltas,
+  type NeuronRows,
+  rowSpan,
+  tensorOf,
+} from '../../server/model/components.ts';
 import { type Objective, trainingGraph } from '../../server/model/graphs.ts';
 import { Model } from '../../server/model/model.ts';
 import {
@@ -63,9 +69,10 @@ function places(model: Model, deltas: readonly Delta[], select: Selection, kind:
   return select[attention ? kind : 'mlp'].flatMap(([layer, unit]) => {
     const tensor = model.arch.weight(layer, projections[kind]);
     const axis = kind === 'down' ? 1 : 0;
+    const first = axis === 0 ? model.arch.rows(projections[kind]).first : 0;
     const delta = deltas.find((d) => d.tensor === tensor && d.axis === axis)!;
     return Array.from({ length: each }, (_, r) => {
-      const index = unit * each + r;
+      const index = first + unit * each + r;
       return { delta, index, at: delta.indices.indexOf(index) };
     });
   });
@@ -265,10 +272,14 @@ describe.each(oracleNames)('%s', (name) => {
       const [, , width] = fisher[kind].shape as [number, number, number];
       const norms = new Float64Array(texts.length * layers.length * width);
       for (const layer of layers) {
-        out[`norm.${tensorOf(model.arch, component, layer)}`]!.data.forEach((norm, at) => {
-          const text = Math.floor(at / (width * each));
-          const unit = Math.floor((at % (width * each)) / each);
-          norms[(text * layers.length + layer) * width + unit]! += Number(norm);
+        const rows = out[`norm.${tensorOf(model.arch, component, layer)}`]!;
+        const { first, count } = rowSpan(model.arch, component);
+        texts.forEach((_, text) => {
+          const start = text * rows.dims[1]! + first;
+          for (let row = 0; row < count; row++) {
+            const at = (text * layers.length + layer) * width + Math.floor(row / each);
+            norms[at]! += Number(rows.data[start + row]);
+          }
         });
       }
       expect(relative(norms, fisher[kind].data), kind).toBeLessThan(2e-5);

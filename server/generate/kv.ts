@@ -37,39 +37,54 @@ export function cutBlock(
   return { length, k: layers.map((l) => cut(`k.${l}`)), v: layers.map((l) => cut(`v.${l}`)) };
 }
 
-/** The first `length` tokens of a block, right-aligned in a batch's cache. */
+/** Tokens of one slot of a batch's cache, where they lie there: read them before the cache changes. */
+export interface CacheSlot {
+  readonly k: readonly Float32Array[];
+  readonly v: readonly Float32Array[];
+  /** Element of the first head's first token, and elements from one head to the next. */
+  readonly first: number;
+  readonly stride: number;
+}
+
+/** The first `length` tokens of a block or slot, right-aligned in a batch's cache. */
 export interface CachedPrefix {
-  block: KvBlock;
+  block: KvBlock | CacheSlot;
   length: number;
 }
 
 /**
  * Feeds `past.k.<layer>`, `past.v.<layer>` [Hkv, B, columns, headDim] with every prefix right-aligned in the first
  * `filled` columns.
+ * @param allocate memory for one of them; what stands beside the prefixes stays as it was there
  */
 export function pastFeeds(
   config: ModelConfig,
   prefixes: readonly CachedPrefix[],
   columns: number,
-  filled = columns,
+  {
+    filled = columns,
+    allocate = (_name, size) => new Float32Array(size),
+  }: { filled?: number; allocate?: (name: string, size: number) => Float32Array } = {},
 ): Feeds {
   const { headDim, numKvHeads, numLayers } = config;
   const batch = prefixes.length;
   const feeds: Feeds = {};
   for (const which of ['k', 'v'] as const) {
     for (let layer = 0; layer < numLayers; layer++) {
-      const data = new Float32Array(numKvHeads * batch * columns * headDim);
+      const name = `past.${which}.${layer}`;
+      const data = allocate(name, numKvHeads * batch * columns * headDim);
       prefixes.forEach(({ block, length }, b) => {
         const source = block[which][layer]!;
+        const { first, stride } = 'stride' in block ? block : { first: 0, stride: block.length * headDim };
         for (let h = 0; h < numKvHeads; h++) {
-          const start = h * block.length * headDim;
+          const start = first + h * stride;
           data.set(
             source.subarray(start, start + length * headDim),
             ((h * batch + b) * columns + filled - length) * headDim,
           );
         }
       });
-      feeds[`past.${which}.${layer}`] = f32(data, numKvHeads, batch, columns, headDim);
+      feeds[name] = f32(data, numKvHeads, batch, columns, headDim);
     }
   }
   return feeds;
@@ -102,7 +117,7 @@ export class DecodeCache {
     this.batch = prefixes.length;
     this.filled = Math.max(0, ...prefixes.map((p) => p.length));
     this.columns = this.filled + GROWTH;
-    this.feeds = pastFeeds(config, prefixes, this.columns, this.filled);
+    this.feeds = pastFeeds(config, prefixes, this.columns, { filled: this.filled });
   }
 
   get full(): boolean {
@@ -125,11 +140,13 @@ export class DecodeCache {
     this.filled++;
   }
 
-  /** A slot's last `length` tokens as a block of its own. */
-  lift(slot: number, length: number): KvBlock {
-    const outputs = Object.fromEntries(
-      Object.entries(this.feeds).map(([name, value]) => [name.slice('past.'.length), value]),
-    );
-    return cutBlock(this.config, outputs, slot, this.filled - length, length);
+  /** A slot's last `length` tokens. */
+  lift(slot: number, length: number): CacheSlot {
+    const { headDim, numLayers } = this.config;
+    const layers = (which: 'k' | 'v') =>
+      Array.from({ length: numLayers }, (_, l) => this.feeds[`past.${which}.${l}`]!.data as Float32Array);
+    const row = this.columns * headDim;
+    const first = slot * row + (this.filled - length) * headDim;
+    return { k: layers('k'), v: layers('v'), first, stride: this.batch * row };
   }
 }

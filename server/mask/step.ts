@@ -25,6 +25,8 @@ export class MaskSteps {
   private readonly runner: Runner;
   private readonly session: Session;
   private readonly kv: readonly KvBlock[];
+  /** Where a batch's keys and values are laid out, by input name: fresh memory would cost more than the copy. */
+  private readonly laidOut = new Map<string, Float32Array>();
 
   private constructor(runner: Runner, pairs: readonly Pair[], session: Session, kv: readonly KvBlock[]) {
     this.runner = runner;
@@ -109,7 +111,7 @@ export class MaskSteps {
       ...overlayFeeds(runner.overlay),
       ...(runner.shared && sharedFeeds(model.config, runner.shared)),
       ...blockFeeds(model, rows, { length: 1, past: columns, align: 'right' }).feeds,
-      ...pastFeeds(model.config, prefixes, columns),
+      ...pastFeeds(model.config, prefixes, columns, { allocate: this.allocate }),
       ...gates,
       tokens: i64(pairs.flatMap((pair) => [pair.desired, pair.undesired])),
       weights: f32(weights, size, 2 * size),
@@ -130,4 +132,14 @@ export class MaskSteps {
     }
     return { loss: Number(out.loss!.data[0]) / size, margins: out.margin!.data as Float32Array, gradients };
   }
+
+  /** What an earlier batch left beside shorter prefixes is hidden by the bias. */
+  private readonly allocate = (name: string, size: number): Float32Array => {
+    let memory = this.laidOut.get(name);
+    if (!memory || memory.length < size) {
+      memory = new Float32Array(size);
+      this.laidOut.set(name, memory);
+    }
+    return memory.subarray(0, size);
+  };
 }

@@ -256,6 +256,11 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
       perm.push(...perm.splice(-2).reverse());
       return e.op('Transpose', [name], { perm });
     };
+    const rows = node.shape.at(-2);
+    if (transB && !transA && typeof rows === 'number' && rows < 16) {
+      // a b^T = (b a^T)^T: the kernel repacks its right operand, so that should be the small one.
+      return flip(e.op('MatMul', [b!, flip(a!, left.shape.length)]), node.shape.length);
+    }
     return e.op('MatMul', [
       transA ? flip(a!, left.shape.length) : a!,
       transB ? flip(b!, right.shape.length) : b!,

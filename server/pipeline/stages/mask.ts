@@ -67,7 +67,7 @@ export async function maskStage(
     const file = makeMaskFile(space, selection.circuit, selection.values, {
       model: modelHash,
       method: selection.method,
-      gate_point: 'projection',
+      gate_point: model.arch.gatePoint,
       lambda: selection.lambda,
       budget: selection.budget,
       seed,

@@ -132,7 +132,10 @@ export class Caller<T extends JobTable> {
   /** Tells that the other side is gone: open and later calls fail with `error`. */
   fail(error: Error): void {
     this.ended = error;
-    for (const call of this.open.values()) call.reject(error);
+    for (const call of this.open.values()) {
+      call.cancel();
+      call.reject(error);
+    }
     this.open.clear();
   }
 

@@ -32,7 +32,7 @@ export interface ReadyEvent {
 }
 
 export interface Work {
-  /** Files that the stages read, by role; a resumed run must read the same. */
+  /** Files that are read, by role; a resumed run must read the same. Those of one stage: `STAGE.ROLE`. */
   data: Readonly<Record<string, string>>;
   /** Settings of the stages. */
   stages: RunSetup['stages'];
@@ -92,6 +92,15 @@ async function hashFile(file: string): Promise<string> {
     throw readError(file, error);
   }
   return sha.digest('hex');
+}
+
+/** Files of one stage by role. */
+export function dataOf(
+  stage: string,
+  files: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const given = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== null);
+  return Object.fromEntries(given.map(([role, file]) => [`${stage}.${role}`, file]));
 }
 
 /** Files by role and name. */

@@ -10,7 +10,15 @@ import { readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { asRecord, inRunFolder, numbered, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+import {
+  asRecord,
+  dataOf,
+  inRunFolder,
+  numbered,
+  type ReadyEvent,
+  type RunParams,
+  roles,
+} from '../run-folder.ts';
 
 export interface AmplifyParams extends RunParams {
   /** File of pairs. */
@@ -56,15 +64,15 @@ export const amplify =
             },
           },
           work: {
-            data: {
+            data: dataOf('amplify', {
               pairs,
               mask,
               validation,
-              ...(traces !== null && { traces }),
-              ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
+              traces,
+              fewShot: prompts.fewShot,
               ...numbered('text', text),
               ...roles('watch', watch),
-            },
+            }),
             stages: { amplify: { ...settings, seed, limit, evaluate: asRecord(evaluate) } },
           },
         };

@@ -12,7 +12,7 @@ import { openPatch, type PatchRef } from '../inputs/patch.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { asRecord, inRunFolder, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
 
 export interface EvaluateParams extends RunParams {
   problems: ProblemsRef;
@@ -59,13 +59,13 @@ export const evaluate =
           } as Record<string, Overlay>,
         },
         work: {
-          data: {
+          data: dataOf('evaluate', {
             problems: ref.file,
-            ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
+            fewShot: prompts.fewShot,
             ...roles('controls', controls),
-            ...(patch && { patch: patch.file }),
-            ...(against && { against: against.file }),
-          },
+            patch: patch?.file ?? null,
+            against: against?.file ?? null,
+          }),
           stages: {
             evaluate: {
               ...asRecord(settings),

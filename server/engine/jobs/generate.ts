@@ -4,7 +4,7 @@ import { type GenerateSummary, generateStage } from '../../pipeline/stages/gener
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
+import { dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
 
 export interface GenerateParams extends RunParams {
   problems: ProblemsRef;
@@ -24,7 +24,7 @@ export const generate =
       async () => ({
         prepared: await loadProblems(ref, prompts, seed),
         work: {
-          data: { problems: ref.file, ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }) },
+          data: dataOf('generate', { problems: ref.file, fewShot: prompts.fewShot }),
           stages: {
             generate: { ...settings, seed, split: ref.split, limit: ref.limit, template: prompts.template },
           },

@@ -9,7 +9,7 @@ import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/local
 import { readManifest } from '../../runs/manifest.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { asRecord, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
+import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
 
 export interface LocalizeParams extends RunParams {
   /** File of traces. */
@@ -36,7 +36,7 @@ export const localize =
         return {
           prepared: { traces: firstProblems(traces, limit), generation },
           work: {
-            data: { traces: file },
+            data: dataOf('localize', { traces: file }),
             stages: { localize: { ...settings, ...asRecord(generation), limit } },
           },
         };

@@ -5,7 +5,7 @@ import { encodeTexts, loadText } from '../inputs/controls.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { inRunFolder, numbered, type ReadyEvent, type RunParams } from '../run-folder.ts';
+import { dataOf, inRunFolder, numbered, type ReadyEvent, type RunParams } from '../run-folder.ts';
 
 export interface MaskParams extends RunParams {
   /** File of pairs. */
@@ -32,7 +32,7 @@ export const mask =
           controlText: encodeTexts(model, await loadText(text)),
         },
         work: {
-          data: { pairs: file, ...numbered('text', text) },
+          data: dataOf('mask', { pairs: file, ...numbered('text', text) }),
           stages: { mask: { ...settings, seed, limit } },
         },
       }),

@@ -2,9 +2,11 @@
  * `npm run bench`: the engine's speed and memory as ratios measured within one run, on a 125M-parameter Llama of random weights.
  *
  *     npm run bench -- [--quick] [--only mask,shared,rows,decode,memory,branching] [--repeats N] [--threads N] [--demo DIR]
+ *         [--torch-micro-batch N]
  *
  * Where python3, or the Python that CCA_PYTHON names, has PyTorch, its figures stand beside ours. Figures are
- * min / median / max over the repeats. --quick takes tiny shapes, to which the bars do not apply.
+ * min / median / max over the repeats. --quick takes tiny shapes, to which the bars do not apply. PyTorch's whole-prefix
+ * mask step takes 9 GB of memory; --torch-micro-batch 4 makes it take 4 prefixes at a time and 5 GB.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     repeats: { type: 'string', default: '3' },
     threads: { type: 'string', default: '1' },
     demo: { type: 'string' },
+    'torch-micro-batch': { type: 'string', default: '0' },
     /** A child process's: decode from this folder and print the peak memory. */
     'memory-of': { type: 'string' },
   },
@@ -69,7 +72,8 @@ async function main(): Promise<void> {
       : 'PyTorch is not installed: our figures alone. (CCA_PYTHON can name a Python that has it.)',
   );
   console.log('Figures: min / median / max.');
-  const bench: Bench = { folder, shape, threads, repeats, torch, report };
+  const torchMicroBatch = Number(values['torch-micro-batch']);
+  const bench: Bench = { folder, shape, threads, repeats, torch, torchMicroBatch, report };
   const weightBytes = writeModel(folder, shape);
   const cases: Record<string, () => Promise<void> | void> = {
     mask: () => mask(bench),

@@ -22,6 +22,8 @@ export interface Bench {
   threads: number;
   repeats: number;
   torch: Torch | null;
+  /** Sequences at a time in PyTorch's whole-prefix mask step; 0: the whole batch. */
+  torchMicroBatch: number;
   report: Report;
 }
 
@@ -37,7 +39,7 @@ async function withModel(bench: Bench, use: (model: Model) => Promise<void>): Pr
 
 /** One position per prefix against cached keys and values, beside whole prefixes forward and backward. */
 export function mask(bench: Bench): Promise<void> {
-  const { shape, report, repeats, torch } = bench;
+  const { shape, report, repeats, torch, torchMicroBatch } = bench;
   const { batch, maskTokens, vocab } = shape;
   return withModel(bench, async (model) => {
     report.heading(`Mask step: batch ${batch}, prefixes of ${maskTokens} tokens`);
@@ -57,7 +59,7 @@ export function mask(bench: Bench): Promise<void> {
     );
     report.line('ours, seconds', spread(ours));
     if (!torch) return;
-    const naive = torch.run('mask', repeats)[0]!.seconds;
+    const naive = torch.run('mask', repeats, ['--micro-batch', String(torchMicroBatch)])[0]!.seconds;
     report.line('PyTorch, whole prefixes, seconds', spread(naive));
     report.line('PyTorch, same trick, seconds', spread(torch.run('mask_cached', repeats)[0]!.seconds));
     const { text, value } = ratio(naive, ours);

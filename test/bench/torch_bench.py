@@ -172,12 +172,16 @@ def bench_mask(model: Llama, args) -> None:
     masks = new_masks(model.shape)
 
     def step():
-        hidden = model.body(ids, masks=masks)
-        logits = model.logits(hidden)[:, -1] if args.logits == "all" else model.logits(hidden[:, -1])
-        torch.autograd.grad(pair_loss(logits, desired, undesired), list(masks.values()))
+        total = [torch.zeros_like(m) for m in masks.values()]
+        for part in torch.arange(args.batch).split(args.micro_batch or args.batch):
+            hidden = model.body(ids[part], masks=masks)
+            logits = model.logits(hidden)[:, -1] if args.logits == "all" else model.logits(hidden[:, -1])
+            loss = pair_loss(logits, desired[part], undesired[part]) * (len(part) / args.batch)
+            for t, g in zip(total, torch.autograd.grad(loss, list(masks.values()))):
+                t += g
 
     times = measure(step, args.repeats, 0)
-    report("mask", times, batch=args.batch, tokens=args.mask_tokens, logits=args.logits)
+    report("mask", times, batch=args.batch, tokens=args.mask_tokens, logits=args.logits, micro_batch=args.micro_batch)
 
 
 def bench_mask_cached(model: Llama, args) -> None:
@@ -249,6 +253,7 @@ def parse(argv=None):
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--micro-batch", type=int, default=0, help="mask: sequences at a time, gradients added up; 0 takes all (9 GB at the default sizes)")
     p.add_argument("--mask-tokens", type=int, default=900)
     p.add_argument("--row-tokens", type=int, default=256)
     p.add_argument("--shared-tokens", type=int, default=750)

@@ -16,7 +16,7 @@ export type VariantName = (typeof variantNames)[number];
 
 export const variantTitles: Record<VariantName, string> = {
   random: 'random circuit, equal counts per kind, same training',
-  all: 'all components, same training',
+  all: 'all components, same training at a 25th of the step size',
   neurons: 'same circuit, gate_proj rows and down_proj columns too',
   'random-neurons': 'random circuit, gate_proj rows and down_proj columns too',
   paper: "the paper's recipe (DCM mask, gradient descent on the logit difference)",
@@ -29,7 +29,8 @@ export const variantTitles: Record<VariantName, string> = {
  * under a million, as LoRA's and full fine-tuning's rates do not. Chosen on validation problems (docs/recipe.md).
  */
 const scaled = {
-  paper: { lambda: 0.1, learningRate: 0.1, steps: 20 },
+  paper: { lambda: 0.1, learningRate: 3e-3, steps: 30 },
+  all: { learningRate: 2e-4 },
   lora: { learningRate: 2e-3, epochs: 3 },
   full: { learningRate: 3e-4, epochs: 3 },
 };
@@ -110,7 +111,7 @@ async function makeVariant(
     case 'random':
       return ofCircuit(randomCircuit(space, circuit, rng), settings.amplify);
     case 'all':
-      return ofCircuit(wholeCircuit(space), settings.amplify);
+      return ofCircuit(wholeCircuit(space), { ...settings.amplify, ...scaled.all });
     case 'neurons':
       return ofCircuit(circuit, wide);
     case 'random-neurons':

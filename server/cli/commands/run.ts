@@ -63,7 +63,9 @@ scores the result.
       min: 1,
       fallbackText: 'all',
     }),
-    full: toggle('also run the matched controls: random circuits, all components, LoRA, full fine-tuning'),
+    full: toggle(
+      "five seeds (or --seeds), a random circuit beside each, and on the first the other matched controls: all components, the paper's recipe, LoRA, full fine-tuning",
+    ),
     seeds: integer('N', 'repeat with N seeds, starting at --seed; each in a folder of its own in --out', {
       min: 1,
       max: 1000,

@@ -38,7 +38,9 @@ export const runHandlers: Pick<Handlers, 'run'> = {
         const next = seed + k;
         io.emit({ event: 'message', level: 'info', text: `seed ${next} (${k + 1} of ${seeds})` });
         const folder = path.join(out, `seed-${next}`);
-        reports.push(await once(engine, io, plan, { out: folder, seed: next, fresh }));
+        // Baselines cost more than the run itself: one seed has them all, the others a random circuit each.
+        const variants = k === 0 ? plan.variants : plan.variants.filter((name) => name === 'random');
+        reports.push(await once(engine, io, { ...plan, variants }, { out: folder, seed: next, fresh }));
       }
       const study = studyReport(reports);
       writeFileAtomic(path.join(out, 'report.json'), `${JSON.stringify(study, null, 2)}\n`);
@@ -46,6 +48,9 @@ export const runHandlers: Pick<Handlers, 'run'> = {
     });
   },
 };
+
+/** Pair-set seeds of `--full`. */
+const FULL_SEEDS = 5;
 
 /** One whole amplification. */
 async function once(
@@ -84,7 +89,7 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     threads,
     device: given.has('device') ? device : undefined,
     seed: given.has('seed') ? values.seed : undefined,
-    seeds: given.has('seeds') ? values.seeds : undefined,
+    seeds: given.has('seeds') ? values.seeds : full ? FULL_SEEDS : undefined,
     text: values.text.length > 0 ? values.text : undefined,
     variants: full ? [...VARIANTS] : undefined,
     controls: controls && watch ? { test: controls, guard: watch } : controls,

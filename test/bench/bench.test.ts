@@ -1,17 +1,26 @@
 /** `npm run bench -- --quick`, without PyTorch. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { median, Report, ratio, spread } from './measure.ts';
 
 test('prints a figure for every case and leaves nothing behind', () => {
+  const temporary = mkdtempSync(join(tmpdir(), 'bench-'));
+  onTestFinished(() => rmSync(temporary, { recursive: true }));
   execFileSync(process.execPath, ['build.mjs', 'bench']);
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['dist/bench.mjs', '--quick', '--repeats', '2', '--only', 'mask,shared,rows,decode,memory,branching'],
-    { encoding: 'utf8', env: { ...process.env, CCA_PYTHON: 'no-such-python' } },
+    {
+      encoding: 'utf8',
+      env: { ...process.env, CCA_PYTHON: 'no-such-python', TMPDIR: temporary, TEMP: temporary },
+    },
   );
   expect(stderr).toBe('');
   expect(status).toBe(0);
+  expect(readdirSync(temporary)).toEqual([]);
   expect(stdout).toContain('PyTorch is not installed');
   const figure = /(\d[\d.e-]*) \/ (\d[\d.e-]*) \/ (\d[\d.e-]*)$/;
   for (const label of ['ours, seconds', 'the prompt once, seconds', 'batch 4, ours, tokens/s']) {

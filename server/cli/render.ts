@@ -91,3 +91,11 @@ export function cut(text: string, columns: number): string {
   }
   return `${kept}…`;
 }
+
+/** Text of a model for a terminal: control characters but line breaks and tabs are shown and not sent. */
+export function harmless(text: string): string {
+  return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;

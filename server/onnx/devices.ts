@@ -7,7 +7,7 @@ import type { ProbeResult } from './probe.ts';
 import type { SessionOptions } from './session.ts';
 
 export type Device = SessionOptions['provider'];
-export const DEVICES: readonly Device[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
+const DEVICES: readonly Device[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
 
 export interface DeviceReport {
   device: Device;

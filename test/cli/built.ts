@@ -58,7 +58,7 @@ export interface StartOptions {
   cwd?: string;
   program?: string;
   /** A signal to send once the output so far contains a text. */
-  kill?: { signal: NodeJS.Signals; when: string };
+  kill?: { signal: NodeJS.Signals; when: string; onSent?: () => void };
 }
 
 /** Runs the command line to its end. */
@@ -71,7 +71,10 @@ export function cca(line: readonly string[], options: StartOptions = {}): Promis
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream].setEncoding('utf8').on('data', (text) => {
         outcome[stream] += text;
-        if (kill && !killed && outcome[stream].includes(kill.when)) killed = child.kill(kill.signal);
+        if (kill && !killed && outcome[stream].includes(kill.when)) {
+          killed = child.kill(kill.signal);
+          kill.onSent?.();
+        }
       });
     }
     child.on('error', reject);

@@ -6,6 +6,7 @@ import {
   cut,
   duration,
   figure,
+  harmless,
   percent,
   percentInterval,
   points,
@@ -69,6 +70,10 @@ test('tables: numbers to the right, wide characters counted', () => {
   expect(table(['suite', 'base', 'gain'], rows)).toBe(
     ['suite    base   gain', '目标   60.8 %  +31.3', 'copy    9.1 %   -0.4', 'sort        -', ''].join('\n'),
   );
+});
+
+test('a text of a model cannot steer the terminal', () => {
+  expect(harmless('a\u001b[2Jb\r\u009bc\td\n')).toBe('a\\x1b[2Jb\\x0d\\x9bc\td\n');
 });
 
 test('terminal width', () => {

@@ -1,7 +1,7 @@
 import type { JobEvent, JobResult } from '../../engine/client.ts';
 import { defaultSettings } from '../../pipeline/settings.ts';
 import type { Handlers } from '../commands/index.ts';
-import { percent, percentInterval, table } from '../render.ts';
+import { harmless, percent, percentInterval, table } from '../render.ts';
 import { meter, modelOf, withEngine } from './engine.ts';
 import { patchOf } from './patch.ts';
 
@@ -52,7 +52,7 @@ function show({ problem, base, changed, flip, firstDivergence, runs }: Differenc
         .map(({ kind, text }) => ({ same: text, removed: `[-${text}-]`, added: `{+${text}+}` })[kind])
         .join('')
     : `[-${base.text}-]\n{+${changed.text}+}`;
-  return `${problem.id}: ${FLIPS[flip]} (${answers}${where})\n${body.replace(/^/gm, '  ')}\n`;
+  return `${problem.id}: ${FLIPS[flip]} (${answers}${where})\n${harmless(body).replace(/^/gm, '  ')}\n`;
 }
 
 function summary({ n, base, changed, wrongToRight, rightToWrong, differing, p }: JobResult<'diff'>): string {

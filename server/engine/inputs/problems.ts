@@ -33,7 +33,7 @@ export async function loadProblems(
 }
 
 /** Prompt options as the reader takes them. */
-export async function promptOptions({
+async function promptOptions({
   template,
   fewShot,
 }: PromptOptions): Promise<{ template?: string; fewShot?: string }> {

@@ -15,7 +15,7 @@ import { Fields, readJsonObject } from './json-fields.ts';
 import type { ModelConfig } from './model-config.ts';
 
 export type { ExpectedTensor } from './families/layout.ts';
-export type { ModelConfig, RopeScaling } from './model-config.ts';
+export type { ModelConfig } from './model-config.ts';
 
 /** Supported families by `model_type`. A new architecture is one file and one line here. */
 const FAMILIES: Readonly<Record<string, Family>> = {

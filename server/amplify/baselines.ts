@@ -101,7 +101,7 @@ export function loraOverlay(
 }
 
 /** Every tensor of the checkpoint, widened to float32: 4 bytes a parameter, before the optimiser's own. */
-export function denseOverlay({ checkpoint }: Model): Overlay {
+function denseOverlay({ checkpoint }: Model): Overlay {
   return {
     ...noOverlay,
     dense: new Map(

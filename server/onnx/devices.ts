@@ -15,7 +15,7 @@ export interface DeviceReport {
   works: boolean;
   /** Why not; null where it works. */
   reason: string | null;
-  /** Best of three runs of a chain of matrix products, 1 GFLOP; null where it does not work. */
+  /** Best run of a chain of matrix products, 0.25 GFLOP; null where it does not work. */
   milliseconds: number | null;
 }
 
@@ -85,7 +85,7 @@ export function chooseDevice(reports: readonly DeviceReport[], modelBytes: numbe
   if (working.length === 0) return { device: 'cpu', reason: 'no accelerator works here' };
   const fastest = working.reduce((a, b) => (b.milliseconds! < a.milliseconds! ? b : a));
   const cpu = reports.find(({ device }) => device === 'cpu')?.milliseconds ?? Number.POSITIVE_INFINITY;
-  const times = `${fastest.milliseconds!.toFixed(1)} ms against ${cpu.toFixed(1)} ms on the CPU for 1 GFLOP`;
+  const times = `${fastest.milliseconds!.toFixed(1)} ms against ${cpu.toFixed(1)} ms on the CPU for 0.25 GFLOP`;
   if (cpu >= WORTH_WHILE * fastest.milliseconds!) return { device: fastest.device, reason: times };
   return { device: 'cpu', reason: `${fastest.device} is not ${WORTH_WHILE} times as fast (${times})` };
 }

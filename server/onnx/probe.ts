@@ -10,10 +10,14 @@ import type { SessionOptions } from './session.ts';
 
 /** What a provider did with a small graph. */
 export type ProbeResult =
-  /** Milliseconds of the timed graph (1 GFLOP). */
+  /** Milliseconds of the timed graph (`timedShape`, 0.25 GFLOP). */
   { works: true; milliseconds: number } | { works: false; reason: string };
 
 const EPS = 1e-5;
+/** Rows, width and layers of what is timed. */
+const timedShape = [60, 512, 8] as const;
+/** A software driver is known for what it is after a single run. */
+const ENOUGH_MS = 500;
 
 /** Softmax of `layers` rounds of x <- RMSNorm(x) w: the kinds of operations that decoders are made of. */
 function chain(rows: number, width: number, layers: number): Graph {
@@ -77,7 +81,8 @@ async function run(
   };
   let milliseconds = Number.POSITIVE_INFINITY;
   let y = new Float32Array();
-  for (let i = 0; i < times; i++) {
+  const begun = performance.now();
+  for (let i = 0; i < times && performance.now() - begun < ENOUGH_MS; i++) {
     const start = performance.now();
     const out = await session.run(feeds);
     y = (await out.y!.getData()) as Float32Array<ArrayBuffer>;
@@ -99,7 +104,7 @@ async function probe(provider: SessionOptions['provider'], threads: number): Pro
     const worst = Math.max(...reference(x, w, ...small).map((v, i) => Math.abs(v - y[i]!)));
     if (!(worst < 1e-3))
       return { works: false, reason: `computes wrong results (error ${worst.toPrecision(2)})` };
-    const { milliseconds } = await run(provider, threads, [256, 512, 8], 3);
+    const { milliseconds } = await run(provider, threads, timedShape, 4);
     return { works: true, milliseconds };
   } catch (error) {
     return { works: false, reason: explain((error as Error).message) };

@@ -10,19 +10,14 @@ import { announce, contentHash, type RunContext } from './stages/common.ts';
 import { evaluateModels, type Outcomes, type Suites } from './stages/evaluate.ts';
 import { circuitAmplifier, observer, type TrainingData } from './train.ts';
 
-/** Matched controls and baselines that a report can set beside the run's own result. */
+/**
+ * Matched controls and baselines that a report can set beside the run's own result: a random circuit of equal counts per
+ * kind and all components, trained alike (all of them at a 25th of the step size, which would wreck them otherwise); the
+ * same and a random circuit with gate_proj rows and down_proj columns too; the paper's recipe (DCM mask, gradient descent
+ * on the logit difference); LoRA and full fine-tuning on the correct traces.
+ */
 export const variantNames = ['random', 'all', 'neurons', 'random-neurons', 'paper', 'lora', 'full'] as const;
 export type VariantName = (typeof variantNames)[number];
-
-export const variantTitles: Record<VariantName, string> = {
-  random: 'random circuit, equal counts per kind, same training',
-  all: 'all components, same training at a 25th of the step size',
-  neurons: 'same circuit, gate_proj rows and down_proj columns too',
-  'random-neurons': 'random circuit, gate_proj rows and down_proj columns too',
-  paper: "the paper's recipe (DCM mask, gradient descent on the logit difference)",
-  lora: 'LoRA on the correct traces',
-  full: 'full fine-tuning on the correct traces',
-};
 
 /**
  * The paper's coefficients belong to models of billions of parameters: 1e-4 and lambda 0.01 move nothing in a model of

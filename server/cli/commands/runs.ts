@@ -37,7 +37,7 @@ export const devices = command({
   name: 'devices',
   summary: 'where models can run on this machine',
   details: `Every device is tried: it must make a session and compute a small graph right.
-The time is that of matrix products of 1 GFLOP. \`auto\` is the fastest if it is
+The time is that of matrix products of 0.25 GFLOP. \`auto\` is the fastest if it is
 twice as fast as the CPU, and the CPU for models of less than 64 MiB.`,
   arguments: {},
   options: { threads: modelOptions.threads },

@@ -17,7 +17,7 @@ export const deviceHandlers: Pick<Handlers, 'devices'> = {
     const cores = `CPU threads unless given: ${found.threads}\n`;
     return {
       data: { ...found },
-      text: table(['device', 'state', '1 GFLOP', 'why not'], rows) + auto + cores,
+      text: table(['device', 'state', '0.25 GFLOP', 'why not'], rows) + auto + cores,
     };
   },
 };

@@ -9,7 +9,7 @@ import { announce, contentHash, type RunContext } from './common.ts';
 
 /** Problems per unit of work: what a kill loses at most, and the scope in which batches are composed. */
 const CHUNK = 128;
-export const TRACES = 'traces.jsonl';
+const TRACES = 'traces.jsonl';
 
 export interface GenerateSummary {
   problems: number;

@@ -9,7 +9,7 @@ import type { LocalizeSettings } from '../settings.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 const CHUNK = 256;
-export const PAIRS = 'pairs.jsonl';
+const PAIRS = 'pairs.jsonl';
 
 export type LocalizeSummary = BranchingReport & { seconds: number };
 

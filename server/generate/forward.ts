@@ -77,7 +77,8 @@ export class Runner {
         return { ids: sequences[i]!.ids, offset: offset + cached, cached, total: sequences[i]!.total ?? 0 };
       });
       const length = Math.max(...rows.map((r) => r.ids.length));
-      const past = Math.max(...rows.map((r) => r.cached));
+      // With a column of hidden cache, prefill and decoding share one session: weights are mapped once.
+      const past = Math.max(this.model.isSmall ? 0 : 1, ...rows.map((r) => r.cached));
       const { feeds } = blockFeeds(this.model, rows, { length, past, align: 'left' });
       if (past > 0) {
         const prefixes = befores.map((block) => ({

@@ -55,6 +55,11 @@ export class Model {
     return this.checkpoint.config;
   }
 
+  /** Small enough for sessions with weights of their own; else as few sessions as can be map the files. */
+  get isSmall(): boolean {
+    return [...this.checkpoint.tensors.values()].reduce((sum, t) => sum + t.byteLength, 0) <= PREPACK_LIMIT;
+  }
+
   readonly tensors: TensorTable = (name) => {
     const info = this.checkpoint.tensors.get(name);
     if (!info) throw new Error(`no tensor ${name} in ${this.checkpoint.folder}`);
@@ -78,10 +83,9 @@ export class Model {
     const key = `${name} ${JSON.stringify(overlay)}`;
     let session = this.sessions.get(key);
     if (!session) {
-      const bytes = [...this.checkpoint.tensors.values()].reduce((sum, t) => sum + t.byteLength, 0);
       session = createSession(build(this.context(overlay)), this.files, {
         ...this.options,
-        prepack: fewRows && bytes <= PREPACK_LIMIT,
+        prepack: fewRows && this.isSmall,
       });
       this.sessions.set(key, session);
     }

@@ -211,6 +211,19 @@ const direct =
   (e, _node, x) =>
     e.op(opType, x);
 
+/** Whether batched products, each of a matrix of its own, have so few rows that repacking the right operand dominates. */
+function isFewRows(left: Node, right: Node): boolean {
+  const rows = left.shape.at(-2)!;
+  const lead = left.shape.slice(0, -2);
+  return (
+    typeof rows === 'number' &&
+    rows > 1 &&
+    rows <= 8 &&
+    lead.length === right.shape.length - 2 &&
+    lead.every((extent, i) => extent === right.shape[i])
+  );
+}
+
 /** Everything but inputs and weights, which are declared and not computed. */
 const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
   scalar: (e, node) => e.f32((node.op as { value: number }).value),
@@ -256,10 +269,13 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
       perm.push(...perm.splice(-2).reverse());
       return e.op('Transpose', [name], { perm });
     };
-    const rows = node.shape.at(-2);
-    if (transB && !transA && typeof rows === 'number' && rows < 16) {
-      // a b^T = (b a^T)^T: the kernel repacks its right operand, so that should be the small one.
-      return flip(e.op('MatMul', [b!, flip(a!, left.shape.length)]), node.shape.length);
+    if (!transA && isFewRows(left, right)) {
+      // Row by row: the kernel reads the right operand where it lies for one row, and repacks it for more.
+      const rank = left.shape.length;
+      const rows = e.op('Unsqueeze', [a!, e.i64([rank - 1])]);
+      const once = e.op('Unsqueeze', [b!, e.i64([rank - 2])]);
+      const products = e.op('MatMul', [rows, transB ? flip(once, rank + 1) : once]);
+      return e.op('Squeeze', [products, e.i64([rank - 1])]);
     }
     return e.op('MatMul', [
       transA ? flip(a!, left.shape.length) : a!,

@@ -61,7 +61,8 @@ export class Adam {
   }
 
   restore(bytes: Uint8Array): void {
-    const all = new Float32Array(bytes.slice().buffer);
+    // A copy of its own: a Buffer's slice() would still be a view of the whole file.
+    const all = new Float32Array(Uint8Array.from(bytes).buffer);
     this.step = all[0]!;
     let at = 1;
     for (const a of [...this.first, ...this.second]) {

@@ -75,8 +75,12 @@ export class Run {
         removeWork(folder);
         stored = null;
       } else {
-        const kept = Object.entries(stored.stages).filter(([name]) => !restarted.includes(name));
-        stored = { ...stored, stages: Object.fromEntries(kept) };
+        const kept = <T>(entries: Record<string, T>) =>
+          Object.fromEntries(
+            Object.entries(entries).filter(([name]) => !restarted.includes(name.split('.', 1)[0]!)),
+          );
+        // A restarted stage may read other files than before; they are recorded as STAGE.ROLE.
+        stored = { ...stored, stages: kept(stored.stages), data: kept(stored.data) };
       }
     }
     this.manifest = stored ? continueManifest(file, stored, setup) : newManifest(setup);

@@ -6,7 +6,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Rng } from '../../server/random.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
-const small = ['--limit', '40', '--control-limit', '40', '--threads', '1', '--steps', '8', '--json'];
+const small = [
+  '--limit',
+  '40',
+  '--control-limit',
+  '40',
+  '--threads',
+  '1',
+  '--steps',
+  '8',
+  '--validate-every',
+  '3',
+  '--json',
+];
 const artefacts = [
   'traces.jsonl',
   'pairs.jsonl',

@@ -66,6 +66,8 @@ export async function amplifyStage(
     // After a kill the base was observed in an earlier session.
     amplifier.setBase(base);
     if (stage.state) amplifier.restore(stage.state.bytes);
+    // Steps are redone from a snapshot: without one, those committed before a kill would count and not train.
+    else stage.saveState(0, amplifier.save());
     const curve: StepReport[] = [];
     for (let step = 1; step <= (stage.state?.step ?? 0); step++) {
       curve.push(await stage.unit(`step ${step}`, () => Promise.reject(new Error(`step ${step} is lost`))));

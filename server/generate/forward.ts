@@ -1,7 +1,7 @@
 import { breathe, neverAborted, type Signal } from '../control.ts';
 import { blockFeeds } from '../model/batch.ts';
 import { forwardGraph } from '../model/graphs.ts';
-import type { Model } from '../model/model.ts';
+import { type Model, SMALL_BYTES } from '../model/model.ts';
 import { noOverlay, type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
 import type { Feeds, Value } from '../onnx/session.ts';
 import { i64 } from '../onnx/session.ts';
@@ -46,7 +46,7 @@ export class Runner {
       `forward past=${past} shared=${shared}`,
       overlayShape(this.overlay),
       (context) => forwardGraph(context, { past, shared }),
-      { fewRows: past },
+      { repackBelow: past ? SMALL_BYTES : 0 },
     );
   }
 

@@ -8,6 +8,9 @@ import { maskGraph, type Objective } from '../model/graphs.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { f32, i64, type Session } from '../onnx/session.ts';
 
+/** A mask takes hundreds of one-row steps: worth a private copy of the weights up to this size. */
+const REPACK_BYTES = 2 * 2 ** 30;
+
 /** Which token's logit each pair's loss reads; see `margins` in model/graphs.ts. */
 export type TokenPairing =
   /** A pair's own desired minus its own undesired token. */
@@ -62,7 +65,7 @@ export class MaskSteps {
       `mask ${objective} shared=${shared}`,
       overlayShape(runner.overlay),
       (context) => maskGraph(context, { objective, shared }),
-      { fewRows: true },
+      { repackBelow: REPACK_BYTES },
     );
     return new MaskSteps(runner, pairs, session, kv);
   }

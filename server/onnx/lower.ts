@@ -211,11 +211,15 @@ const direct =
   (e, _node, x) =>
     e.op(opType, x);
 
-/** Whether batched products, each of a matrix of its own, have so few rows that repacking the right operand dominates. */
+/**
+ * Whether batched products, each of a matrix of its own and of any length, have so few rows that repacking the right
+ * operand dominates.
+ */
 function isFewRows(left: Node, right: Node): boolean {
   const rows = left.shape.at(-2)!;
   const lead = left.shape.slice(0, -2);
   return (
+    right.shape.slice(-2).some((extent) => typeof extent === 'string') &&
     typeof rows === 'number' &&
     rows > 1 &&
     rows <= 8 &&

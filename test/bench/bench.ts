@@ -9,7 +9,7 @@
  * mask step takes 9 GB of memory; --torch-micro-batch 4 makes it take 4 prefixes at a time and 5 GB.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,8 +43,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 async function printPeak(folder: string): Promise<void> {
   const model = await Model.load(folder, { threads });
   await decodeSeconds(model, shape, Math.max(...shape.decodeBatches));
-  // Linux and macOS alike: Node gives kilobytes of 1024.
-  console.log(process.resourceUsage().maxRSS * 1024);
+  // Linux hands a parent's peak down to its child's maxRSS, so its own count is read. Both are in kilobytes of 1024.
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
+  const own = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
+  console.log((own ? Number(own) : process.resourceUsage().maxRSS) * 1024);
 }
 
 /** Peak resident memory of a process that loads the model and decodes, page cache of the mapped weights included. */

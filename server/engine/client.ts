@@ -31,6 +31,8 @@ export interface Engine {
 export function startEngine({
   worker: url = new URL('./worker.mjs', import.meta.url),
 }: EngineOptions = {}): Engine {
+  // The runtime reads the process's environment, of which a worker has only a copy: from in there it would be too late.
+  process.env.ORT_DISABLE_TELEMETRY = '1';
   // Flags of the host (a loader, a debugger's port) are not for the worker.
   const worker = new Worker(url, { execArgv: [] });
   const caller = new Caller<Jobs>(worker);

@@ -54,7 +54,7 @@ async function probeDevice(device: Device, threads: number, script: URL): Promis
       {
         timeout: PROBE_TIMEOUT_MS,
         killSignal: 'SIGKILL',
-        env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+        env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', ORT_DISABLE_TELEMETRY: '1' },
       },
       (error, stdout) => {
         try {

@@ -15,8 +15,6 @@ export type BaselineKind = 'lora' | 'full';
 
 /** Fine-tuning on the correct traces, which CCA is compared with (arXiv 2512.16914). There is no dropout. */
 export interface BaselineOptions {
-  /** For whoever makes the training options; the overlay and the objective do not depend on it. */
-  learningRate: number;
   /** Steps are as many as these passes over the traces take. */
   epochs: number;
   /** Traces per step; 0 takes all (full batch). */
@@ -31,7 +29,6 @@ export interface BaselineOptions {
 }
 
 const lora: BaselineOptions = {
-  learningRate: 5e-5,
   epochs: 3,
   tracesPerStep: 8,
   seed: 0,
@@ -43,7 +40,7 @@ const lora: BaselineOptions = {
 /** The paper's: rank 16, alpha 32, learning rates 5e-5 and 1e-5, 2 to 3 epochs. Small models need larger rates. */
 export const baselineDefaults: Readonly<Record<BaselineKind, BaselineOptions>> = {
   lora,
-  full: { ...lora, learningRate: 1e-5, epochs: 2 },
+  full: { ...lora, epochs: 2 },
 };
 
 /**

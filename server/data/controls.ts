@@ -18,6 +18,7 @@ export async function readControls(path: string): Promise<ControlItem[]> {
 function parseControl(fields: Fields): ControlItem {
   const base = { ...fields.record, prompt: fields.string('prompt') };
   if (fields.has('suite')) fields.string('suite');
+  if (fields.has('compare')) fields.oneOf('compare', ['text', 'trivia']);
   const open = fields.has('answer');
   if (open === fields.has('choices')) {
     const what = open ? 'has both "answer" and "choices"' : 'has neither "answer" nor "choices"';
@@ -39,4 +40,14 @@ function choices(fields: Fields): { choices: string[]; label: number } {
   if (list.length < 2) fields.fail('choices', `has ${list.length}`, 'Give two choices or more.');
   if (list.includes('')) fields.fail('choices', 'has an empty choice', 'Give a text for each choice.');
   return { choices: list, label: fields.integer('label', 0, list.length) };
+}
+
+/** Items by suite (`suite` field; items without one form `controls`). */
+export function bySuite<T extends { suite?: unknown }>(items: readonly T[]): Map<string, T[]> {
+  const suites = new Map<string, T[]>();
+  for (const item of items) {
+    const name = typeof item.suite === 'string' ? item.suite : 'controls';
+    suites.set(name, [...(suites.get(name) ?? []), item]);
+  }
+  return suites;
 }

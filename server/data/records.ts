@@ -17,7 +17,14 @@ export interface Problem {
 
 /** A side-effect item: open recall when it has `answer`, multiple choice by log-likelihood when it has `choices`. */
 export type ControlItem =
-  | { prompt: string; answer: string | string[]; suite?: string; [extra: string]: unknown }
+  | {
+      prompt: string;
+      answer: string | string[];
+      /** How answers are compared: white space aside (the default), or after TriviaQA's normalisation. */
+      compare?: 'text' | 'trivia';
+      suite?: string;
+      [extra: string]: unknown;
+    }
   | { prompt: string; choices: string[]; label: number; suite?: string; [extra: string]: unknown };
 
 export interface Decoding {

@@ -6,7 +6,7 @@ import { logProbability } from '../generate/likelihood.ts';
 import { greedy } from '../generate/sampler.ts';
 import { Stopper } from '../generate/stop.ts';
 import { greedyTraces, type TraceOptions } from '../generate/traces.ts';
-import { matchesControl } from './normalize.ts';
+import { matchesControl, matchesTrivia } from './normalize.ts';
 
 /** What a model did with one test item. */
 export interface Outcome {
@@ -16,6 +16,10 @@ export interface Outcome {
   /** Log-likelihood of each choice, for multiple choice. */
   logLikelihoods?: number[];
 }
+
+/** Share of right outcomes; 0 of none. */
+export const accuracyOf = (outcomes: readonly Outcome[]): number =>
+  outcomes.filter((o) => o.correct).length / Math.max(1, outcomes.length);
 
 export interface ItemHooks {
   signal: Signal;
@@ -98,7 +102,10 @@ async function recall(
       onDone(request, { ids }) {
         const i = indices[request]!;
         const text = stopper.text(stopper.trim(ids)).split('\n')[0]!;
-        options.settle(i, { correct: matchesControl(text, (items[i] as RecallItem).answer), text });
+        const { answer, compare } = items[i] as RecallItem;
+        const correct =
+          compare === 'trivia' ? matchesTrivia(text, [answer].flat()) : matchesControl(text, answer);
+        options.settle(i, { correct, text });
       },
     },
   );

@@ -3,7 +3,7 @@ import { answerComplete, findAnswerEnd } from '../data/answers.ts';
 
 /** When a completion ends, beside the token limit. */
 export interface StopRule {
-  /** Stop at the end of the answer sentence (method.md stage 1). */
+  /** Stop at the end of the answer sentence (arXiv 2512.16914, stage 1). */
   answer: boolean;
   /** Stop where one of these appears; it is cut off, with all after it. */
   strings: readonly string[];

@@ -46,6 +46,11 @@ export function encodePrompts(model: Model, problems: readonly Problem[]): numbe
   });
 }
 
+/** Token ids of texts; those of a single token predict nothing and are left out. */
+export function encodeTexts(model: Model, texts: readonly string[]): number[][] {
+  return texts.map((text) => model.tokenizer.encode(text)).filter((ids) => ids.length > 1);
+}
+
 /**
  * The token prefix that every prompt starts with, to be computed once; [] where it is too short to pay. At least one
  * token of each prompt stays outside.

@@ -12,7 +12,7 @@ import { f32, i64 } from '../onnx/session.ts';
 const BLOCK_TOKENS = 2048;
 const BLOCK_PAIRS = 8;
 
-/** gate = 2 x mask (method.md stage 2): every mask at 1, where training starts. */
+/** gate = 2 x mask (arXiv 2512.16914, stage 2): every mask at 1, where training starts. */
 const GATE_OF_FULL_MASK = 2;
 /** The model as it is. */
 export const GATE_OF_PLAIN_MODEL = 1;

@@ -56,7 +56,7 @@ function pairOf(
   };
 }
 
-/** Prefix pairs (method.md stage 1): the first position where the two traces differ. No model work. */
+/** Prefix pairs (arXiv 2512.16914, stage 1): the first position where the two traces differ. No model work. */
 export function prefixPairs(all: readonly Contrast[]): Pair[] {
   return all.flatMap((contrast) => {
     const { greedy: own, sampled } = contrast;
@@ -89,7 +89,7 @@ export type Walk =
   | 'naive';
 
 /**
- * Branching pairs (method.md stage 1): walk the sampled trace y and greedily complete y_1..y_k; the first k whose
+ * Branching pairs (arXiv 2512.16914, stage 1): walk the sampled trace y and greedily complete y_1..y_k; the first k whose
  * completion has another correctness than the greedy trace is the pivot. One teacher-forced pass over y gives every
  * greedy token and the keys and values that all branches fork. The branches of all contrasts run in one batch, one
  * branch each per round.

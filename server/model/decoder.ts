@@ -18,8 +18,8 @@ export interface Angles {
 }
 
 /**
- * Tokens that attend to each other. `ids` [B, T], right-aligned: every sequence ends at column T-1 and what stands
- * before its start is padding, which `bias` [B, T, P+T] (0 or a large negative number, per attention kind) hides.
+ * Tokens that attend to each other. `ids` [B, T]; what stands before or after a sequence is padding, which `bias`
+ * [B, T, P+T] (0 or a large negative number, per attention kind) hides.
  * `rotary` gives angles [B, T, headDim]. `past` holds cached keys and values [Hkv, B, P, headDim] by layer.
  * `sharedBias` [B, T, S] hides what a sliding layer no longer sees of a shared prefix.
  */

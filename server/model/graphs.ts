@@ -108,7 +108,7 @@ function pairLoss(g: GraphBuilder, margin: Node, objective: Objective): Node {
 }
 
 /**
- * One mask step (method.md stage 2): forward and backward of ONE position per pair against cached keys and values.
+ * One mask step (arXiv 2512.16914, stage 2): forward and backward of ONE position per pair against cached keys and values.
  * Inputs `gate.<kind>.<layer>` [B, components]; outputs `loss` [], `margin` [B] and `grad.<kind>.<layer>`
  * [B, components], the gradient of the loss for each pair's own gates.
  */
@@ -167,7 +167,7 @@ export type Wanted =
   | { kind: 'rowNorms'; tensors: readonly string[] };
 
 /**
- * Full sequences, forward and backward (method.md stage 3). With a live shared prompt, its tokens run once, whatever
+ * Full sequences, forward and backward (arXiv 2512.16914, stage 3). With a live shared prompt, its tokens run once, whatever
  * the number of sequences. Outputs: `loss`, `margin` [B] (pairs), and what `wanted` names.
  */
 export function trainingGraph(

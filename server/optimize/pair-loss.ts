@@ -23,7 +23,7 @@ export interface LossAndGradients {
 }
 
 /**
- * Mean loss over pairs and its gradient, by full backpropagation through the prefixes (method.md stage 3). A shared
+ * Mean loss over pairs and its gradient, by full backpropagation through the prefixes (arXiv 2512.16914, stage 3). A shared
  * prompt runs forward and backward once per call of a micro-batch, with all suffixes beside it.
  */
 export class PairLoss {

@@ -1,7 +1,7 @@
+import { bySuite } from '../data/controls.ts';
 import { type Comparison, compareOutcomes } from '../evaluate/compare.ts';
 import type { ComponentKind } from '../model/components.ts';
 import type { Outcomes, Suites } from './stages/evaluate.ts';
-import { bySuite } from './train.ts';
 
 /** A flip of a test problem. */
 export interface Flip {

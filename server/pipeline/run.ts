@@ -1,8 +1,9 @@
 import type { ControlItem, Problem } from '../data/records.ts';
+import { encodeTexts } from '../generate/traces.ts';
 import { noOverlay } from '../model/overlay.ts';
 import { patchOverlay } from '../patch/overlay.ts';
 import { compareSuites, flipsOf, type Report } from './report.ts';
-import type { Settings } from './settings.ts';
+import type { Settings, VariantSettings } from './settings.ts';
 import { amplifyStage } from './stages/amplify.ts';
 import type { RunContext } from './stages/common.ts';
 import { evaluateStage, type Suites } from './stages/evaluate.ts';
@@ -43,7 +44,12 @@ export function stageSettings(settings: Settings, seed: number, variants: readon
     mask: { ...mask, seed },
     amplify: { ...amplify, seed },
     evaluate: { ...evaluate },
-    ...Object.fromEntries(variants.map((name) => [`variant-${name}`, { seed }])),
+    ...Object.fromEntries(
+      variants.map((name) => [
+        `variant-${name}`,
+        { seed, ...(name in settings.variants && settings.variants[name as keyof VariantSettings]) },
+      ]),
+    ),
   };
 }
 
@@ -67,7 +73,7 @@ export async function runAll(
     generation: settings.generate,
   });
   const pairs = usablePairs(all);
-  const controlText = data.text.map((text) => model.tokenizer.encode(text)).filter((ids) => ids.length > 1);
+  const controlText = encodeTexts(model, data.text);
   const {
     circuit,
     file,
@@ -93,8 +99,10 @@ export async function runAll(
     seed,
   });
   const suites: Suites = { problems: data.test, controls: data.controls };
-  const started = performance.now();
-  const { base, amplified } = await evaluateStage(context, {
+  const {
+    outcomes: { base, amplified },
+    seconds: evaluated,
+  } = await evaluateStage(context, {
     models: { base: noOverlay, amplified: patchOverlay(patch) },
     suites,
     settings: settings.evaluate,
@@ -103,7 +111,7 @@ export async function runAll(
   seconds.localize = { seconds: located.seconds };
   seconds.mask = { seconds: chosen.seconds };
   seconds.amplify = { seconds: trained.seconds };
-  seconds.evaluate = { seconds: (performance.now() - started) / 1000 };
+  seconds.evaluate = { seconds: evaluated };
   const compared = compareSuites(base!, amplified!, suites, seed);
   const { test, ...sets } = compared.problems;
   const report: Report = {

@@ -1,6 +1,6 @@
 import type { TrainingOptions } from '../amplify/amplifier.ts';
 import type { ObjectiveOptions } from '../amplify/objective.ts';
-import type { SampleOptions } from '../generate/traces.ts';
+import type { SampleOptions, TraceOptions } from '../generate/traces.ts';
 import type { DcmOptions } from '../mask/dcm.ts';
 import type { FisherOptions } from '../mask/fisher.ts';
 import type { NeuronRows } from '../model/components.ts';
@@ -26,14 +26,22 @@ export interface AmplifySettings extends ObjectiveOptions, TrainingOptions {
   validationItems: number;
 }
 
-export interface EvaluateSettings {
-  batch: number;
-  /** Token limit of a problem's completion, and of an open-recall answer. */
-  maxTokens: number;
+/** How problems are completed (TraceOptions), and control items answered. */
+export interface EvaluateSettings extends TraceOptions {
+  /** Token limit of an open-recall answer. */
   maxAnswerTokens: number;
 }
 
 export type GenerateSettings = Omit<SampleOptions, 'seed'>;
+
+/** Step sizes of what a result is compared with. The published ones belong to models of billions of parameters. */
+export interface VariantSettings {
+  /** The paper's recipe, whatever the run itself uses. */
+  paper: { lambda: number; learningRate: number; steps: number };
+  all: { learningRate: number };
+  lora: { learningRate: number; epochs: number };
+  full: { learningRate: number; epochs: number };
+}
 
 /** Everything that a run's result depends on beside the model, the data and the seed. */
 export interface Settings {
@@ -42,6 +50,7 @@ export interface Settings {
   mask: MaskSettings;
   amplify: AmplifySettings;
   evaluate: EvaluateSettings;
+  variants: VariantSettings;
 }
 
 export const generateDefaults: GenerateSettings = {
@@ -54,6 +63,14 @@ export const generateDefaults: GenerateSettings = {
   maxTokens: 256,
   batch: 64,
   stop: { answer: true, strings: [] },
+};
+
+/** As published (arXiv 2512.16914, baselines); all components take the default's own step size. */
+const variantDefaults: VariantSettings = {
+  paper: { lambda: 0.01, learningRate: 1e-4, steps: 50 },
+  all: { learningRate: 5e-3 },
+  lora: { learningRate: 5e-5, epochs: 3 },
+  full: { learningRate: 1e-5, epochs: 2 },
 };
 
 /** The default: what gave the best held-out result with guarded controls (docs/recipe.md). */
@@ -82,7 +99,8 @@ export const defaultSettings: Settings = {
     guardItems: 0,
     validationItems: 0,
   },
-  evaluate: { batch: 64, maxTokens: 256, maxAnswerTokens: 32 },
+  evaluate: { batch: 64, maxTokens: 256, maxAnswerTokens: 32, stop: generateDefaults.stop },
+  variants: variantDefaults,
 };
 
 /** The paper's recipe (arXiv 2512.16914): DCM mask, raw logit difference, 50 full-batch descent steps, no guard. */

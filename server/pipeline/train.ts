@@ -1,8 +1,9 @@
 import { Amplifier } from '../amplify/amplifier.ts';
 import type { Observation } from '../amplify/guard.ts';
 import { AmplifyObjective } from '../amplify/objective.ts';
+import { bySuite } from '../data/controls.ts';
 import type { ControlItem, Pair, Problem, Trace } from '../data/records.ts';
-import { evaluateControls, evaluateProblems, type Outcome } from '../evaluate/items.ts';
+import { accuracyOf, evaluateControls, evaluateProblems } from '../evaluate/items.ts';
 import { encodePrompts } from '../generate/traces.ts';
 import { type Circuit, circuitDeltas } from '../model/components.ts';
 import type { Model } from '../model/model.ts';
@@ -22,19 +23,6 @@ export interface TrainingData {
   guard: readonly ControlItem[];
 }
 
-/** Guard items by suite (`suite` field; items without one form `controls`). */
-export function bySuite<T extends { suite?: unknown }>(items: readonly T[]): Map<string, T[]> {
-  const suites = new Map<string, T[]>();
-  for (const item of items) {
-    const name = typeof item.suite === 'string' ? item.suite : 'controls';
-    suites.set(name, [...(suites.get(name) ?? []), item]);
-  }
-  return suites;
-}
-
-export const accuracyOf = (outcomes: readonly Outcome[]): number =>
-  outcomes.filter((o) => o.correct).length / Math.max(1, outcomes.length);
-
 /** Validation problems and guard suites under an overlay. */
 export function observer(
   context: StageContext,
@@ -51,12 +39,7 @@ export function observer(
   const prompts = encodePrompts(model, validation);
   return async (overlay) => {
     const { plain, shared } = await makeRunners(model, prompts, overlay);
-    const options = {
-      maxTokens: evaluate.maxTokens,
-      batch: evaluate.batch,
-      stop: { answer: true, strings: [] },
-    };
-    const outcomes = await evaluateProblems(shared, validation, options, { signal });
+    const outcomes = await evaluateProblems(shared, validation, evaluate, { signal });
     const observed: Observation = { accuracy: accuracyOf(outcomes), n: validation.length, suites: {} };
     for (const [name, items] of suites) {
       const results = await evaluateControls(

@@ -12,23 +12,11 @@ import { circuitAmplifier, observer, type TrainingData } from './train.ts';
 
 /**
  * Matched controls and baselines that a report can set beside the run's own result: a random circuit of equal counts per
- * kind and all components, trained alike (all of them at a 25th of the step size, which would wreck them otherwise); the
- * same and a random circuit with gate_proj rows and down_proj columns too; the paper's recipe (DCM mask, gradient descent
+ * kind and all components, trained alike (all of them at a step size of their own); the same and a random circuit with gate_proj rows and down_proj columns too; the paper's recipe (DCM mask, gradient descent
  * on the logit difference); LoRA and full fine-tuning on the correct traces.
  */
 export const variantNames = ['random', 'all', 'neurons', 'random-neurons', 'paper', 'lora', 'full'] as const;
 export type VariantName = (typeof variantNames)[number];
-
-/**
- * The paper's coefficients belong to models of billions of parameters: 1e-4 and lambda 0.01 move nothing in a model of
- * under a million, as LoRA's and full fine-tuning's rates do not. Chosen on validation problems (docs/recipe.md).
- */
-const scaled = {
-  paper: { lambda: 0.1, learningRate: 3e-3, steps: 30 },
-  all: { learningRate: 2e-4 },
-  lora: { learningRate: 2e-3, epochs: 3 },
-  full: { learningRate: 3e-4, epochs: 3 },
-};
 
 export interface VariantInputs {
   circuit: Circuit;
@@ -106,7 +94,7 @@ async function makeVariant(
     case 'random':
       return ofCircuit(randomCircuit(space, circuit, rng), settings.amplify);
     case 'all':
-      return ofCircuit(wholeCircuit(space), { ...settings.amplify, ...scaled.all });
+      return ofCircuit(wholeCircuit(space), { ...settings.amplify, ...settings.variants.all });
     case 'neurons':
       return ofCircuit(circuit, wide);
     case 'random-neurons':
@@ -116,7 +104,7 @@ async function makeVariant(
       const pairs = training.pairs.filter(
         (pair, i) => training.pairs.findIndex((p) => p.problem_id === pair.problem_id) === i,
       );
-      const { lambda, learningRate, steps } = scaled.paper;
+      const { lambda, learningRate, steps } = settings.variants.paper;
       const mask = { ...paperSettings.mask, lambda } as Settings['mask'];
       const selection = await selectCircuit(context, runners, pairs, [], mask, seed);
       const amplify = { ...paperSettings.amplify, learningRate, steps };
@@ -124,11 +112,12 @@ async function makeVariant(
     }
     case 'lora':
     case 'full': {
-      const options = { ...baselineDefaults[name], ...scaled[name], seed };
+      const { learningRate, epochs } = settings.variants[name];
+      const options = { ...baselineDefaults[name], epochs, seed };
       const { overlay, objective, steps } = await traceSettings(name, model, traces, options);
       const schedule = {
         ...settings.amplify,
-        learningRate: options.learningRate,
+        learningRate,
         steps,
         validateEvery: Math.ceil(steps / 3),
       };

@@ -99,17 +99,22 @@ describe('reader and schema agree', () => {
     const { seed: _, ...dcm } = paperSettings.mask as { seed: number };
     const { stop: __, ...generate } = defaultSettings.generate;
     const { guard, ...amplify } = defaultSettings.amplify;
+    const { stop: ___, ...evaluate } = defaultSettings.evaluate;
     const parts = {
       generate,
       localize: defaultSettings.localize,
       amplify,
-      evaluate: defaultSettings.evaluate,
+      evaluate,
     };
     for (const [stage, settings] of Object.entries({ ...parts, mask: { ...defaultSettings.mask, ...dcm } })) {
       for (const key of Object.keys(settings)) expect(named).toContain(`settings.${stage}.${key}`);
     }
     for (const key of Object.keys(guard)) expect(named).toContain(`settings.amplify.guard.${key}`);
+    for (const [variant, settings] of Object.entries(defaultSettings.variants)) {
+      for (const key of Object.keys(settings)) expect(named).toContain(`settings.variants.${variant}.${key}`);
+    }
     expect(named).toContain('settings.generate.stop.strings');
+    expect(named).toContain('settings.evaluate.stop.strings');
   });
 
   test.each(all.map((one) => [one.at.join('.'), one] as const))('%s', async (name, { at, wrong, right }) => {

@@ -102,7 +102,7 @@ describe('a whole amplification', () => {
     expect(figures(out)).toEqual(figures(whole));
   }, 300_000);
 
-  it('reports what the figures of the issue need', () => {
+  it('reports every figure that the README quotes', () => {
     const report = figures(whole) as Record<string, never> & {
       target: {
         base: { accuracy: number; n: number };

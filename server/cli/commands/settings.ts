@@ -199,6 +199,7 @@ const allSettings = {
 /** The settings that were given in place of the preset's. Options that a command does not have are absent. */
 export function overridesOf(values: Partial<Values<typeof allSettings>>): SettingsOverrides {
   const { maxTokens, batch, stop = [], counterparts: wanted, budget } = values;
+  const stopped = stop.length > 0 ? { strings: stop } : undefined;
   const guard = values.unguarded
     ? { maxDrop: Number.MAX_VALUE, maxKl: Number.MAX_VALUE }
     : defined({ maxDrop: values.maxDrop, maxKl: values.maxKl });
@@ -212,7 +213,7 @@ export function overridesOf(values: Partial<Values<typeof allSettings>>): Settin
       topK: values.topK,
       maxTokens,
       batch,
-      stop: stop.length > 0 ? { strings: stop } : undefined,
+      stop: stopped,
     }),
     localize: defined({ method: values.method, counterparts: wanted }),
     mask: defined({
@@ -236,7 +237,7 @@ export function overridesOf(values: Partial<Values<typeof allSettings>>): Settin
       guard,
       neurons: values.trainGateDown ? 'up+gate+down' : undefined,
     }),
-    evaluate: defined({ maxTokens, batch, maxAnswerTokens: values.maxAnswerTokens }),
+    evaluate: defined({ maxTokens, batch, maxAnswerTokens: values.maxAnswerTokens, stop: stopped }),
   };
 }
 

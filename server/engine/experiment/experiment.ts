@@ -5,6 +5,7 @@ import type { VariantName } from '../../pipeline/variants.ts';
 import {
   about,
   amplifyFields,
+  baselineEpochs,
   DEVICE_WORDS,
   evaluateFields,
   generateFields,
@@ -96,8 +97,36 @@ const settings = object(
     ),
     evaluate: object(
       {},
-      each({ batch: generateFields.batch, maxTokens: generateFields.maxTokens, ...evaluateFields }, integer),
+      {
+        ...each(
+          { batch: generateFields.batch, maxTokens: generateFields.maxTokens, ...evaluateFields },
+          integer,
+        ),
+        stop,
+      },
       'evaluation on test problems and control suites',
+    ),
+    variants: object(
+      {},
+      {
+        paper: object(
+          {},
+          {
+            lambda: real(maskFields.lambda),
+            learningRate: real(learningRate),
+            steps: integer(amplifyFields.steps),
+          },
+          "the paper's recipe",
+        ),
+        all: object({}, { learningRate: real(learningRate) }, 'all components'),
+        lora: object({}, { learningRate: real(learningRate), epochs: integer(baselineEpochs) }, 'LoRA'),
+        full: object(
+          {},
+          { learningRate: real(learningRate), epochs: integer(baselineEpochs) },
+          'full fine-tuning',
+        ),
+      },
+      'step sizes of the variants',
     ),
   },
   "settings in place of the preset's",

@@ -56,6 +56,12 @@ export const evaluateFields = {
   maxAnswerTokens: { about: 'longest answer to an open control question, in tokens', min: 1, max: 1_000_000 },
 } satisfies Record<string, Bounds>;
 
+export const baselineEpochs = {
+  about: 'passes over the correct traces',
+  min: 1,
+  max: 100_000,
+} satisfies Bounds;
+
 export const about = {
   preset: "this product's recipe, or the paper's exact one; single settings override it",
   method: 'how the pivot of two traces is found',

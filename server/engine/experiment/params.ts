@@ -71,5 +71,7 @@ function merge(own: SettingsOverrides, given: SettingsOverrides): SettingsOverri
       guard: { ...own.amplify?.guard, ...given.amplify?.guard },
     },
     evaluate: { ...own.evaluate, ...given.evaluate },
+    // Only an experiment has these; the command line has no options for them.
+    ...(own.variants && { variants: own.variants }),
   };
 }

@@ -8,6 +8,7 @@ import {
   type MaskSettings,
   paperSettings,
   type Settings,
+  type VariantSettings,
 } from '../../pipeline/settings.ts';
 
 /** This product's recipe, or the paper's exact one. */
@@ -23,7 +24,8 @@ export interface SettingsOverrides {
   /** Fields of either selection; those of the other one are refused. */
   mask?: { [K in Exclude<Fields<MaskSettings>, 'seed'>]?: FieldOf<MaskSettings, K> };
   amplify?: Omit<Partial<AmplifySettings>, 'guard'> & { guard?: Partial<AmplifySettings['guard']> };
-  evaluate?: Partial<EvaluateSettings>;
+  variants?: { [K in keyof VariantSettings]?: Partial<VariantSettings[K]> };
+  evaluate?: Omit<Partial<EvaluateSettings>, 'stop'> & { stop?: Partial<EvaluateSettings['stop']> };
 }
 
 const presets: Record<Preset, Settings> = { default: defaultSettings, paper: paperSettings };
@@ -34,13 +36,19 @@ const presets: Record<Preset, Settings> = { default: defaultSettings, paper: pap
  */
 export function resolveSettings(preset: Preset, overrides: SettingsOverrides = {}): Settings {
   const base = presets[preset];
-  const { generate, localize, mask, amplify, evaluate } = overrides;
+  const { generate, localize, mask, amplify, evaluate, variants } = overrides;
   return {
     generate: { ...base.generate, ...generate, stop: { ...base.generate.stop, ...generate?.stop } },
     localize: { ...base.localize, ...localize },
     mask: resolveMask(preset, mask ?? {}),
     amplify: { ...base.amplify, ...amplify, guard: { ...base.amplify.guard, ...amplify?.guard } },
-    evaluate: { ...base.evaluate, ...evaluate },
+    evaluate: { ...base.evaluate, ...evaluate, stop: { ...base.evaluate.stop, ...evaluate?.stop } },
+    variants: {
+      paper: { ...base.variants.paper, ...variants?.paper },
+      all: { ...base.variants.all, ...variants?.all },
+      lora: { ...base.variants.lora, ...variants?.lora },
+      full: { ...base.variants.full, ...variants?.full },
+    },
   };
 }
 

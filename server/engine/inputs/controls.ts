@@ -1,13 +1,11 @@
 /** Control suites: own JSONL, and published benchmarks with the usual prompts. */
 import path from 'node:path';
 import { readMmlu, readTriviaQa, readTruthfulChoices, readTruthfulQa } from '../../data/benchmarks.ts';
-import { readControls } from '../../data/controls.ts';
+import { bySuite, readControls } from '../../data/controls.ts';
 import { Fields } from '../../data/fields.ts';
 import { readJson, readText } from '../../data/files.ts';
 import { readJsonl } from '../../data/jsonl.ts';
 import type { ControlItem } from '../../data/records.ts';
-import type { Model } from '../../model/model.ts';
-import { bySuite } from '../../pipeline/train.ts';
 import { Rng } from '../../random.ts';
 
 /** A file of control items. Items that do not name a suite belong to the suite `name`. */
@@ -60,6 +58,7 @@ async function triviaItems(file: string): Promise<ControlItem[]> {
     id,
     prompt: `Question: ${question}\nAnswer:`,
     answer: answers,
+    compare: 'trivia' as const,
   }));
 }
 
@@ -142,9 +141,4 @@ export function splitControls(
     split.test.push(...left);
   }
   return split;
-}
-
-/** Token ids of texts; those of a single token predict nothing and are left out. */
-export function encodeTexts(model: Model, texts: readonly string[]): number[][] {
-  return texts.map((text) => model.tokenizer.encode(text)).filter((ids) => ids.length > 1);
 }

@@ -1,11 +1,12 @@
 import { collect } from '../../data/jsonl.ts';
 import { readTraces } from '../../data/traces.ts';
+import { encodeTexts } from '../../generate/traces.ts';
 import { readMaskFile } from '../../mask/mask-file.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import type { AmplifySettings, EvaluateSettings } from '../../pipeline/settings.ts';
 import { type AmplifySummary, amplifyStage } from '../../pipeline/stages/amplify.ts';
 import { usablePairs } from '../../pipeline/stages/mask.ts';
-import { type ControlsRef, encodeTexts, loadControls, loadText } from '../inputs/controls.ts';
+import { type ControlsRef, loadControls, loadText } from '../inputs/controls.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';

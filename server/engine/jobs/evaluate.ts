@@ -1,12 +1,11 @@
 import type { Accuracy, Comparison } from '../../evaluate/compare.ts';
-import type { Outcome } from '../../evaluate/items.ts';
+import { accuracyOf, type Outcome } from '../../evaluate/items.ts';
 import { wilson } from '../../evaluate/statistics.ts';
 import type { Overlay } from '../../model/overlay.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import { compareSuites, flipsOf } from '../../pipeline/report.ts';
 import type { EvaluateSettings } from '../../pipeline/settings.ts';
 import { evaluateStage, type Outcomes } from '../../pipeline/stages/evaluate.ts';
-import { accuracyOf } from '../../pipeline/train.ts';
 import { type ControlsRef, loadControls } from '../inputs/controls.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
@@ -79,13 +78,13 @@ export const evaluate =
         },
       }),
       async (run, { suites, models: sides }, { device }) => {
-        const started = performance.now();
-        const { base, amplified } = await evaluateStage(run, { models: sides, suites, settings });
+        const { outcomes, seconds } = await evaluateStage(run, { models: sides, suites, settings });
+        const { base, amplified } = outcomes;
         const head = {
           seed,
           model: { path: run.model.checkpoint.folder, hash: await run.model.checkpoint.hash() },
           device: device.device,
-          stages: { evaluate: { seconds: (performance.now() - started) / 1000 } },
+          stages: { evaluate: { seconds } },
         };
         let report: EvaluationReport;
         if (amplified) {

@@ -1,7 +1,8 @@
+import { encodeTexts } from '../../generate/traces.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import type { MaskSettings } from '../../pipeline/settings.ts';
 import { type MaskSummary, maskStage, usablePairs } from '../../pipeline/stages/mask.ts';
-import { encodeTexts, loadText } from '../inputs/controls.ts';
+import { loadText } from '../inputs/controls.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';

@@ -32,7 +32,7 @@ export interface Architecture extends Traits {
   readonly finalSoftcap: number | null;
   /**
    * Where a mask's gates stand on queries and keys: on the projection's output, or behind its norm, which undoes any
-   * factor before it (method.md, stage 2). Values and neurons have no norm and are gated alike everywhere.
+   * factor before it (arXiv 2512.16914, stage 2). Values and neurons have no norm and are gated alike everywhere.
    */
   readonly gatePoint: 'projection' | 'norm';
 }

@@ -1,10 +1,10 @@
+import { bySuite } from '../../data/controls.ts';
 import type { ControlItem, Problem } from '../../data/records.ts';
 import { evaluateControls, evaluateProblems, type Outcome } from '../../evaluate/items.ts';
 import { encodePrompts } from '../../generate/traces.ts';
 import type { Overlay } from '../../model/overlay.ts';
 import { chunks, makeRunners, type StageContext } from '../context.ts';
 import type { EvaluateSettings } from '../settings.ts';
-import { bySuite } from '../train.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 /** Items per unit of work. */
@@ -36,7 +36,7 @@ export async function evaluateStage(
     settings: EvaluateSettings;
     name?: string;
   },
-): Promise<Record<string, Outcomes>> {
+): Promise<{ outcomes: Record<string, Outcomes>; seconds: number }> {
   const samples = `${name}-samples.jsonl`;
   const stage = context.run.stage(name, [samples], { items: contentHash(suites) });
   const end = announce(context, name, stage.finished);
@@ -73,7 +73,7 @@ export async function evaluateStage(
   }
   if (!stage.finished) stage.finish({ seconds: stage.seconds });
   end();
-  return results;
+  return { outcomes: results, seconds: stage.seconds };
 }
 
 /** Evaluate one model on everything, as part of a unit of work. */
@@ -103,16 +103,11 @@ async function evaluateModel(
   divide: Divide,
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { problems: {}, controls: {} };
-  const options = {
-    maxTokens: settings.maxTokens,
-    batch: settings.batch,
-    stop: { answer: true, strings: [] },
-  };
   const recallOptions = { batch: settings.batch, maxTokens: settings.maxAnswerTokens };
   for (const [name, problems] of Object.entries(suites.problems)) {
     const { shared } = await makeRunners(model, encodePrompts(model, problems), overlay);
     outcomes.problems[name] = await divide(name, problems, (part, onItem) =>
-      evaluateProblems(shared, part, options, { signal, onItem }),
+      evaluateProblems(shared, part, settings, { signal, onItem }),
     );
   }
   const { plain } = await makeRunners(model, [], overlay);

@@ -3,9 +3,10 @@
 import { chmodSync } from 'node:fs';
 import { build } from 'esbuild';
 
-const product = {
-  // The command line; the engine's thread; a child process that tries one device.
+const engine = {
+  // The command line; the language server; the engine's thread; a child process that tries one device.
   cli: 'server/cli/main.ts',
+  server: 'server/main.ts',
   worker: 'server/engine/worker.ts',
   probe: 'server/onnx/probe.ts',
 };
@@ -19,20 +20,36 @@ const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in tools));
 if (unknown) throw new Error(`no tool is called ${unknown}: known are ${Object.keys(tools).join(', ')}`);
 
+const common = { bundle: true, outdir: 'dist', sourcemap: true, logLevel: 'warning' };
+const node = { ...common, platform: 'node', target: 'node20' };
+
 await build({
-  entryPoints: wanted.length > 0 ? Object.fromEntries(wanted.map((name) => [name, tools[name]])) : product,
-  outdir: 'dist',
+  ...node,
+  entryPoints: wanted.length > 0 ? Object.fromEntries(wanted.map((name) => [name, tools[name]])) : engine,
   outExtension: { '.js': '.mjs' },
-  bundle: true,
-  platform: 'node',
   format: 'esm',
-  target: 'node20',
   external: ['onnxruntime-node'],
-  sourcemap: true,
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
-  logLevel: 'warning',
 });
-// `bin` of package.json: npm makes it executable where it links it, a checkout does not.
-if (wanted.length === 0) chmodSync('dist/cli.mjs', 0o755);
+if (wanted.length === 0) {
+  await build({
+    ...node,
+    entryPoints: { extension: 'src/extension.ts' },
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    external: ['vscode'],
+    minifySyntax: true,
+  });
+  await build({
+    ...common,
+    entryPoints: { panel: 'webview/main.ts', 'panel-style': 'webview/style.css' },
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    minify: true,
+  });
+  // `bin` of package.json: npm makes it executable where it links it, a checkout does not.
+  chmodSync('dist/cli.mjs', 0o755);
+}

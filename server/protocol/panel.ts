@@ -1,0 +1,62 @@
+import type { CircuitView, Purpose, Selection } from './circuit.ts';
+import type { JobState, StepPoint } from './jobs.ts';
+import type { Float32s } from './message.ts';
+import type { RunReport } from './runs.ts';
+
+/** Settings of a training that is started from the panel. */
+export interface TrainingChoices {
+  steps: number;
+  learningRate: number;
+  /** Weight of the KL term to the base model on control text. */
+  klControl: number;
+  neurons: 'up' | 'up+gate+down';
+  /** Validate after every this many steps. */
+  validateEvery: number;
+  /** Matched controls to run beside it. */
+  variants: string[];
+}
+
+/** From the extension host to the circuit panel. */
+export type ToPanel =
+  | { type: 'circuit'; view: CircuitView; selections: Selection[]; choices: TrainingChoices }
+  | { type: 'attribution'; attribution: Float32s; pairs: number }
+  | { type: 'attributing'; done: number; total: number }
+  | {
+      type: 'mask';
+      lambda: number;
+      epoch: number;
+      selected: number;
+      margin: number;
+      loss: number;
+      values: Float32s;
+    }
+  | { type: 'job'; job: JobState | null }
+  | { type: 'steps'; from: number; steps: StepPoint[] }
+  | { type: 'report'; report: RunReport | null }
+  | { type: 'purpose'; purpose: Purpose }
+  | { type: 'selections'; selections: Selection[] }
+  /** Attribution of the pivot under the cursor: the panel shows which components it leans on. */
+  | {
+      type: 'pivot';
+      title: string;
+      margin: number;
+      components: { component: number; gradient: number }[];
+    }
+  | { type: 'focus'; component: number }
+  | { type: 'notice'; level: 'info' | 'error'; text: string }
+  | { type: 'trusted'; trusted: boolean };
+
+/** From the circuit panel to the extension host. */
+export type FromPanel =
+  | { type: 'ready' }
+  | { type: 'attribute' }
+  | { type: 'purpose'; component: number }
+  | { type: 'openPair'; pair: string; trace: string | null }
+  | { type: 'train'; selected: number[]; choices: TrainingChoices }
+  /** Stop and keep the best step so far. */
+  | { type: 'stop'; job: string }
+  | { type: 'saveSelection'; selected: number[] }
+  | { type: 'removeSelection'; name: string }
+  | { type: 'openReport' }
+  | { type: 'openFlips' }
+  | { type: 'failed'; message: string };

@@ -1,0 +1,105 @@
+import { notification, type PatchRef, request } from './message.ts';
+
+/** One run folder. Shares are 0 to 1. */
+export interface RunRow {
+  folder: string;
+  name: string;
+  status: 'running' | 'finished' | 'failed' | 'cancelled' | 'interrupted';
+  /** ISO time. */
+  created: string;
+  model: string;
+  seed: number;
+  device: string;
+  stages: { name: string; status: 'waiting' | 'begun' | 'finished'; seconds: number }[];
+  /** Job that works on it; null. */
+  job: string | null;
+  target: { base: number; amplified: number; gain: number; interval: [number, number]; n: number } | null;
+  components: number | null;
+  files: {
+    patch: string | null;
+    mask: string | null;
+    report: string | null;
+    traces: string | null;
+    pairs: string | null;
+  };
+  error: string | null;
+}
+
+/** Runs in the `runs` folders and their sub-folders of the workspace folders, and of jobs; newest first. */
+export const list = request<
+  { folders: string[] },
+  { runs: RunRow[]; broken: { folder: string; problem: string }[] }
+>('cca/runs/list');
+export const remove = request<{ folder: string }, { kept: string[] }>('cca/runs/delete');
+/** A run under these folders was made, changed or removed. */
+export const changed = notification<{ folder: string }>('cca/runs/changed');
+
+/** A suite before and after; shares 0 to 1, intervals 95 %. */
+export interface SuiteFigures {
+  name: string;
+  kind: 'target' | 'set' | 'control';
+  base: { accuracy: number; n: number; interval: [number, number] };
+  amplified: { accuracy: number; n: number; interval: [number, number] };
+  gain: number;
+  gainInterval: [number, number];
+  /** Exact McNemar test. */
+  p: number;
+}
+
+export interface RunReport {
+  folder: string;
+  suites: SuiteFigures[];
+  circuit: { components: number; total: number; weights: number; byKind: Record<string, number> };
+  variants: { name: string; gain: number; worstControl: number | null }[];
+}
+
+export const report = request<{ folder: string }, RunReport | null>('cca/runs/report');
+export const compare = request<
+  { a: string; b: string },
+  { name: string; a: number | null; b: number | null }[]
+>('cca/runs/compare');
+
+/** A problem whose answer changed. */
+export interface FlipRow {
+  set: string;
+  id: string;
+  kind: 'wrong-to-right' | 'right-to-wrong';
+  base: string;
+  amplified: string;
+}
+
+export const flips = request<{ folder: string }, FlipRow[]>('cca/runs/flips');
+/** The document of a flipped test problem with the base model's completion, made if it is not there. */
+export const openFlip = request<{ folder: string; flip: FlipRow }, { file: string }>('cca/runs/openFlip');
+
+/** A patch file. */
+export interface PatchRow {
+  file: string;
+  name: string;
+  /** Run folder that it is from; null. */
+  run: string | null;
+  /** Model folder that it changes; null where none with its hash is known. */
+  model: string | null;
+  matrices: number;
+  rows: number;
+  weights: number;
+  created: string;
+}
+
+export const patches = request<
+  { folders: string[] },
+  { patches: PatchRow[]; broken: { file: string; problem: string }[] }
+>('cca/patches/list');
+export const exportPatches = request<
+  { model: string; patches: PatchRef[]; as: 'checkpoint' | 'patch' | 'peft'; out: string },
+  { out: string; rows: number }
+>('cca/patches/export');
+/** Takes patches out of a checkpoint that they were applied to, bit for bit, into a new folder. */
+export const revertPatches = request<
+  { model: string; patches: PatchRef[]; out: string },
+  { out: string; hash: string | null }
+>('cca/patches/revert');
+export const exportPairs = request<
+  { run: string; as: 'pts' | 'dpo'; out: string },
+  { out: string; records: number }
+>('cca/pairs/export');

@@ -8,6 +8,8 @@ import { MANIFEST_NAME } from './manifest.ts';
 import { replay } from './replay.ts';
 
 export const JOURNAL_NAME = 'journal.jsonl';
+/** Mean attribution of the run's pairs, kept for the editor: derived, so it goes with the run and is in no journal. */
+export const ATTRIBUTION_NAME = 'attribution.bin';
 /** Names that an atomic write leaves behind when it is killed. */
 const TEMPORARY = /^\.tmp-\d+-[0-9a-f]+$/;
 
@@ -39,7 +41,7 @@ export function removeTemporaries(folder: string): void {
  */
 export function removeWork(folder: string): void {
   const journal = path.join(folder, JOURNAL_NAME);
-  removeNames(folder, replay(readEvents(journal)).names);
+  removeNames(folder, [...replay(readEvents(journal)).names, ATTRIBUTION_NAME]);
   withFileErrors(journal, () => fs.rmSync(journal, { force: true }));
 }
 

@@ -1,10 +1,10 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { InputError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
-import { noOverlay, type Overlay } from '../../model/overlay.ts';
+import type { Overlay } from '../../model/overlay.ts';
 import { readPatch } from '../../patch/file.ts';
-import { patchOverlay } from '../../patch/overlay.ts';
-import { type Patch, stackPatches } from '../../patch/patch.ts';
+import { stackOverlay } from '../../patch/overlay.ts';
+import { type Patch, scalePatch, stackPatches } from '../../patch/patch.ts';
 
 /** A patch file and how much of it to apply: 0 none, 1 as trained. */
 export interface PatchRef {
@@ -12,15 +12,26 @@ export interface PatchRef {
   scale: number;
 }
 
+/** No patch, one, or several stacked: where they meet in a row, their changes add. */
+export type PatchStack = PatchRef | readonly PatchRef[] | null;
+
 /**
- * A patch's weight changes for a loaded model; none for null or scale 0.
- * @throws InputError where the patch was made for another checkpoint
+ * The weight changes of patches for a loaded model; none for null, an empty stack or scale 0.
+ * @throws InputError where a patch was made for another checkpoint
  */
-export async function openPatch(model: Model, patch: PatchRef | null): Promise<Overlay> {
-  if (!patch) return noOverlay;
-  const read = readPatch(patch.file);
-  await checkBase(read, model.checkpoint, patch.file);
-  return patch.scale === 0 ? noOverlay : patchOverlay(read, patch.scale);
+export async function openPatch(model: Model, patch: PatchStack): Promise<Overlay> {
+  const stack: { patch: Patch; scale: number }[] = [];
+  for (const { file, scale } of refsOf(patch)) {
+    const read = readPatch(file);
+    await checkBase(read, model.checkpoint, file);
+    if (scale !== 0) stack.push({ patch: read, scale });
+  }
+  return stackOverlay(stack);
+}
+
+function refsOf(patch: PatchStack): readonly PatchRef[] {
+  if (patch === null) return [];
+  return 'file' in patch ? [patch] : patch;
 }
 
 /** @throws InputError where the patch was made for another checkpoint */
@@ -34,8 +45,10 @@ export async function checkBase(patch: Patch, checkpoint: Checkpoint, file: stri
   );
 }
 
-/** Patch files as one patch. */
-export function readPatches(files: readonly string[]): Patch {
-  const patches = files.map(readPatch);
+/** Patches as one patch; a file without a scale counts as it was trained. */
+export function readPatches(files: readonly (string | PatchRef)[]): Patch {
+  const patches = files.map((one) =>
+    typeof one === 'string' ? readPatch(one) : scalePatch(readPatch(one.file), one.scale),
+  );
   return patches.length === 1 ? patches[0]! : stackPatches(patches);
 }

@@ -3,13 +3,13 @@ import { Runner } from '../../generate/forward.ts';
 import { eachAttribution } from '../../inspect/attribute.ts';
 import { type Component, ComponentSpace } from '../../model/components.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
-import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { openPatch, type PatchStack } from '../inputs/patch.ts';
 import type { ModelRef, Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 
 export interface AttributeParams {
   model: ModelRef;
-  patch: PatchRef | null;
+  patch: PatchStack;
   /** File of pairs. */
   pairs: string;
   /** Only the pair at this place, from 0; null for all. */

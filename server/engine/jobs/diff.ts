@@ -6,7 +6,7 @@ import { type DiffRun, diffCompletions } from '../../inspect/diff.ts';
 import { diffModels, type TraceDiff } from '../../inspect/diff-models.ts';
 import type { Model } from '../../model/model.ts';
 import { makeRunners } from '../../pipeline/context.ts';
-import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { openPatch, type PatchStack } from '../inputs/patch.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { ModelRef, Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -14,7 +14,7 @@ import type { JobContext } from '../rpc.ts';
 /** One of the two that are compared. */
 export interface DiffSide {
   model: ModelRef;
-  patch: PatchRef | null;
+  patch: PatchStack;
 }
 
 export interface DiffParams {
@@ -112,7 +112,7 @@ export const diff =
       }),
     );
 
-async function runnerOf(model: Model, problems: readonly Problem[], patch: PatchRef | null): Promise<Runner> {
+async function runnerOf(model: Model, problems: readonly Problem[], patch: PatchStack): Promise<Runner> {
   const { shared } = await makeRunners(model, encodePrompts(model, problems), await openPatch(model, patch));
   return shared;
 }

@@ -2,6 +2,10 @@
 import type { Models } from '../models.ts';
 import { amplify } from './amplify.ts';
 import { attribute } from './attribute.ts';
+import { attributePivot } from './attribute-pivot.ts';
+import { attributeRun } from './attribute-run.ts';
+import { complete } from './complete.ts';
+import { componentChange, componentRows } from './component-change.ts';
 import { devices } from './devices.ts';
 import { diff } from './diff.ts';
 import { evaluate } from './evaluate.ts';
@@ -9,7 +13,7 @@ import { exportPairs } from './export-pairs.ts';
 import { generate } from './generate.ts';
 import { localize } from './localize.ts';
 import { mask } from './mask.ts';
-import { apply, exportAdapter, revert } from './patches.ts';
+import { apply, exportAdapter, exportPatch, revert } from './patches.ts';
 import { run } from './run.ts';
 import { score } from './score.ts';
 
@@ -26,6 +30,12 @@ export const makeJobs = (models: Models) => ({
   apply,
   revert,
   exportAdapter,
+  exportPatch,
+  attributePivot: attributePivot(models),
+  attributeRun: attributeRun(models),
+  complete: complete(models),
+  componentChange,
+  componentRows,
   exportPairs: exportPairs(models),
   devices,
 });

@@ -1,16 +1,17 @@
 /** Jobs on patch files. */
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { applyPatch, revertPatch } from '../../patch/apply.ts';
+import { writePatch } from '../../patch/file.ts';
 import { type Patch, scalePatch } from '../../patch/patch.ts';
 import { exportPeft } from '../../patch/peft.ts';
-import { checkBase, readPatches } from '../inputs/patch.ts';
+import { checkBase, type PatchRef, readPatches } from '../inputs/patch.ts';
 
 export interface PatchParams {
   /** Checkpoint folder. */
   model: string;
-  /** Patch files; several are stacked. */
-  patches: readonly string[];
-  /** 1: as trained. */
+  /** Patch files, each with a scale of its own where given; several are stacked. */
+  patches: readonly (string | PatchRef)[];
+  /** Of all of them together; 1: as trained. */
   scale: number;
   /** Folder to make. */
   out: string;
@@ -42,10 +43,21 @@ export async function revert({ model, patches, scale, out }: PatchParams): Promi
 /** Writes patches as an exact PEFT LoRA adapter of the model that they were made from. */
 export async function exportAdapter({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
   const patch = scalePatch(readPatches(patches), scale);
-  await checkBase(patch, openCheckpoint(model), patches.join(', '));
+  await checkBase(patch, openCheckpoint(model), namesOf(patches));
   await exportPeft(patch, out, { baseModel: model });
   return written(out, patch, null);
 }
+
+/** Writes patches, stacked and scaled, as one patch file of the model that they were made from. */
+export async function exportPatch({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+  const patch = scalePatch(readPatches(patches), scale);
+  await checkBase(patch, openCheckpoint(model), namesOf(patches));
+  writePatch(out, patch);
+  return written(out, patch, null);
+}
+
+const namesOf = (patches: PatchParams['patches']) =>
+  patches.map((one) => (typeof one === 'string' ? one : one.file)).join(', ');
 
 function written(out: string, { entries }: Patch, hash: string | null): PatchResult {
   return { out, matrices: entries.length, rows: entries.reduce((n, e) => n + e.indices.length, 0), hash };

@@ -1,13 +1,13 @@
 import { InputError } from '../../errors.ts';
 import { Runner } from '../../generate/forward.ts';
 import { scoreText, type TokenScore } from '../../inspect/score.ts';
-import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { openPatch, type PatchStack } from '../inputs/patch.ts';
 import type { ModelRef, Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 
 export interface ScoreParams {
   model: ModelRef;
-  patch: PatchRef | null;
+  patch: PatchStack;
   /** A text, or the token ids of one (a trace's, which are never made from text again). */
   text: string | readonly number[];
   /** Token ids before the text that are read and not scored; the tokenizer's own (bos) for a text. */

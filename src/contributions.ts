@@ -90,7 +90,7 @@ export const settings = {
   'engine.node': '',
   'engine.command': [] as string[],
   device: 'auto' as 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml',
-  threads: 0,
+  threads: null as number | null,
   model: '',
   alternatives: 5,
   maxTokens: 512,

@@ -62,10 +62,12 @@ export const traceCommands = {
   'circuitAmplifier.removePivot': 'nothing',
   'circuitAmplifier.movePivotLeft': 'nothing',
   'circuitAmplifier.movePivotRight': 'nothing',
+  'circuitAmplifier.movePivot': 'nothing',
   'circuitAmplifier.swapPivot': 'nothing',
   'circuitAmplifier.setDesired': 'nothing',
   'circuitAmplifier.excludeTrace': 'nothing',
   'circuitAmplifier.showBranches': 'trust',
+  'circuitAmplifier.explainToken': 'trust',
   'circuitAmplifier.showDiff': 'trust',
   'circuitAmplifier.chooseDiff': 'trust',
   'circuitAmplifier.openDiff': 'trust',
@@ -96,6 +98,7 @@ export const settings = {
   maxTokens: 512,
   'overlay.kind': 'surprisal' as 'off' | 'surprisal' | 'probability' | 'entropy' | 'rank',
   'overlay.pivots': true,
+  'overlay.deviations': true,
   'overlay.attribution': true,
   'overlay.legend': true,
   'runs.folders': [] as string[],
@@ -164,6 +167,7 @@ export const colors = {
   addedBackground: 'circuitAmplifier.addedBackground',
   removedBackground: 'circuitAmplifier.removedBackground',
   divergence: 'circuitAmplifier.divergenceBorder',
+  deviation: 'circuitAmplifier.deviation',
 } as const;
 
 export const languageId = 'cca-trace';

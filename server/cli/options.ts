@@ -118,3 +118,21 @@ export function quote(value: string): string {
   const line = JSON.stringify(value);
   return line.length > 80 ? `${line.slice(0, 76)}..."` : line;
 }
+
+/** KEY=VALUE; the value is JSON (a number, true, "text"), or else a text as it stands. */
+export function assignment(summary: string): Option<readonly [string, unknown] | undefined> {
+  return option<readonly [string, unknown] | undefined>({
+    placeholder: 'KEY=VALUE',
+    summary,
+    parse: (given, flag) => {
+      const cut = given.indexOf('=');
+      if (cut < 1) throw new InputError(flag, `${quote(given)} has no KEY= in front`, 'Give KEY=VALUE.');
+      const value = given.slice(cut + 1);
+      try {
+        return [given.slice(0, cut), JSON.parse(value) as unknown];
+      } catch {
+        return [given.slice(0, cut), value];
+      }
+    },
+  });
+}

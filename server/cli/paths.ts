@@ -8,12 +8,34 @@ export function file(summary: string): Option<string | undefined> {
   return option<string | undefined>({ placeholder: 'FILE', summary, parse: existingFile });
 }
 
+/** A file or folder that exists. The value is its absolute path. */
+export function source(summary: string): Option<string | undefined> {
+  return option<string | undefined>({
+    placeholder: 'PATH',
+    summary,
+    parse: (value, flag) => existing(value, flag, 'any'),
+  });
+}
+
 /** A folder that exists. The value is its absolute path. */
 export function folder(summary: string): Option<string | undefined> {
   return option<string | undefined>({
     placeholder: 'DIR',
     summary,
     parse: (value, flag) => existing(value, flag, 'folder'),
+  });
+}
+
+/** A file or folder that exists. The value is its absolute path. */
+export function existingPath(summary: string): Option<string | undefined> {
+  return option<string | undefined>({
+    placeholder: 'PATH',
+    summary,
+    parse: (value, flag) => {
+      const target = path.resolve(value);
+      if (value !== '' && fs.existsSync(target)) return target;
+      throw new InputError(flag, `${quote(value)} does not exist`, 'Correct the path.');
+    },
   });
 }
 
@@ -70,7 +92,7 @@ function existingFile(value: string, flag: string): string {
   return existing(value, flag, 'file');
 }
 
-function existing(value: string, flag: string, kind: 'file' | 'folder'): string {
+function existing(value: string, flag: string, kind: 'file' | 'folder' | 'any'): string {
   const target = path.resolve(value);
   const stat = value === '' ? undefined : fs.statSync(target, { throwIfNoEntry: false });
   if (!stat)

@@ -36,6 +36,8 @@ export interface Work {
   data: Readonly<Record<string, string>>;
   /** Settings of the stages. */
   stages: RunSetup['stages'];
+  /** Stages to start over though they are finished; none unless given. */
+  redo?: readonly string[];
 }
 
 /**
@@ -62,7 +64,7 @@ export function inRunFolder<P, R>(
       versions: { node: process.versions.node, onnxruntime: runtimeVersion },
       stages: work.stages,
     };
-    const run = openRun(out, setup, { fresh });
+    const run = openRun(out, setup, { fresh: fresh || (work.redo ?? []) });
     try {
       const result = await perform({ model, run, signal, emit }, prepared, loaded);
       run.close('finished');

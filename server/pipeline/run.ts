@@ -1,5 +1,8 @@
-import type { ControlItem, Problem } from '../data/records.ts';
+import type { ControlItem, Pair, Problem, Trace } from '../data/records.ts';
+import type { Remote } from '../generate/completer.ts';
 import { encodeTexts } from '../generate/traces.ts';
+import type { MaskFile } from '../mask/mask-file.ts';
+import type { Circuit } from '../model/components.ts';
 import { noOverlay } from '../model/overlay.ts';
 import { patchOverlay } from '../patch/overlay.ts';
 import { compareSuites, flipsOf, type Report } from './report.ts';
@@ -8,6 +11,7 @@ import { amplifyStage } from './stages/amplify.ts';
 import type { RunContext } from './stages/common.ts';
 import { evaluateStage, type Suites } from './stages/evaluate.ts';
 import { generateStage } from './stages/generate.ts';
+import { importCircuit, importPairs, importTraces } from './stages/import.ts';
 import { localizeStage } from './stages/localize.ts';
 import { maskStage, usablePairs } from './stages/mask.ts';
 import type { TrainingData } from './train.ts';
@@ -24,6 +28,15 @@ export interface RunData {
   controls: readonly ControlItem[];
   /** Plain texts for the KL term and the Fisher information. */
   text: readonly string[];
+  /** Results taken over in place of a stage's own; null for none. */
+  given?: Given;
+}
+
+/** What a run takes over from elsewhere: traces for stage 1, pairs for its pivots, a circuit for stage 2. */
+export interface Given {
+  traces: readonly Trace[] | null;
+  pairs: readonly Pair[] | null;
+  circuit: { file: MaskFile; circuit: Circuit } | null;
 }
 
 /** Prior cost of each stage in seconds on two cores for the demo: only the ratios matter. */
@@ -34,6 +47,8 @@ export const stagePlan = [
   { name: 'amplify', cost: 20 },
   { name: 'evaluate', cost: 26 },
 ] as const;
+
+export type StageName = (typeof stagePlan)[number]['name'];
 
 /** Settings of every stage as the run folder's manifest records them. */
 export function stageSettings(settings: Settings, seed: number, variants: readonly VariantName[]) {
@@ -53,37 +68,42 @@ export function stageSettings(settings: Settings, seed: number, variants: readon
   };
 }
 
-/** The whole amplification: traces, pivots, circuit, training under guard, evaluation, and the report. */
+/**
+ * The whole amplification: traces, pivots, circuit, training under guard, evaluation, and the report.
+ * @returns null where `until` ends it before the evaluation
+ */
 export async function runAll(
   context: RunContext,
   data: RunData,
   settings: Settings,
-  { seed, variants = [], device }: { seed: number; variants?: readonly VariantName[]; device: string },
-): Promise<Report> {
-  const { model, run } = context;
-  const seconds: Report['stages'] = {};
-  const { traces, summary: generated } = await generateStage(context, {
-    problems: data.train,
-    settings: settings.generate,
+  {
     seed,
-  });
-  const { pairs: all, summary: located } = await localizeStage(context, {
-    traces,
-    settings: settings.localize,
-    generation: settings.generate,
-  });
+    variants = [],
+    device,
+    until = null,
+  }: { seed: number; variants?: readonly VariantName[]; device: string; until?: StageName | null },
+): Promise<Report | null> {
+  const { model, run } = context;
+  const { given } = data;
+  const seconds: Report['stages'] = {};
+  const { traces, summary: generated } = given?.traces
+    ? await importTraces(context, given.traces)
+    : await generateStage(context, { problems: data.train, settings: settings.generate, seed });
+  if (until === 'generate') return null;
+  const { pairs: all, summary: located } = given?.pairs
+    ? await importPairs(context, given.pairs)
+    : await localizeStage(context, { traces, settings: settings.localize, generation: settings.generate });
+  if (until === 'localize') return null;
   const pairs = usablePairs(all);
   const controlText = encodeTexts(model, data.text);
   const {
     circuit,
     file,
     summary: chosen,
-  } = await maskStage(context, {
-    pairs,
-    controlText,
-    settings: settings.mask,
-    seed,
-  });
+  } = given?.circuit
+    ? await importCircuit(context, given.circuit)
+    : await maskStage(context, { pairs, controlText, settings: settings.mask, seed });
+  if (until === 'mask') return null;
   const training: TrainingData = {
     pairs,
     controlText,
@@ -98,6 +118,7 @@ export async function runAll(
     evaluate: settings.evaluate,
     seed,
   });
+  if (until === 'amplify') return null;
   const suites: Suites = { problems: data.test, controls: data.controls };
   const {
     outcomes: { base, amplified },

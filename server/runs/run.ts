@@ -27,8 +27,8 @@ import { apply, type History, replay, stateName } from './replay.ts';
 import { Stage } from './stage.ts';
 
 export interface OpenOptions {
-  /** Start over the stages that the setup names: their artefacts are deleted. Stages it does not name are kept. */
-  fresh?: boolean;
+  /** Start over the stages that the setup names, or only these of them: their artefacts are deleted. Others are kept. */
+  fresh?: boolean | readonly string[];
 }
 
 /**
@@ -50,6 +50,11 @@ export function openRun(folder: string, setup: RunSetup, options: OpenOptions = 
   }
 }
 
+function startedOver(setup: RunSetup, fresh: boolean | readonly string[]): readonly string[] {
+  if (typeof fresh === 'boolean') return fresh ? Object.keys(setup.stages) : [];
+  return fresh;
+}
+
 /** A run folder that is open for writing. */
 export class Run {
   readonly folder: string;
@@ -69,8 +74,8 @@ export class Run {
     removeTemporaries(folder);
     const file = path.join(folder, MANIFEST_NAME);
     let stored = readManifest(folder);
-    const restarted = stored && options.fresh ? Object.keys(setup.stages) : [];
-    if (stored && options.fresh) {
+    const restarted = stored ? startedOver(setup, options.fresh ?? false) : [];
+    if (stored && restarted.length > 0) {
       if (Object.keys(stored.stages).every((name) => restarted.includes(name))) {
         removeWork(folder);
         stored = null;

@@ -1,8 +1,9 @@
+import { VARIANTS } from '../../engine/experiment/experiment.ts';
 import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
-import { optionalChoice, toggle } from '../options.ts';
-import { file, folder, newFolder } from '../paths.ts';
+import { assignment, optionalChoice, repeated, toggle } from '../options.ts';
+import { existingPath, file, folder, newFolder } from '../paths.ts';
 import {
   controlOptions,
   guardSuites,
@@ -42,7 +43,14 @@ scores the result.
 
   cca run --model my-model --problems problems.jsonl \\
       --controls facts.jsonl --out runs/first
-  cca run --experiment experiment.json --out runs/second --seed 2`,
+  cca run --experiment experiment.json --out runs/second --seed 2
+
+A part of it: --until mask ends after the circuit, --redo amplify trains again
+what is finished. Traces and pairs of an earlier run, with the pivots that you
+edited in its documents, and a circuit of your own:
+
+  cca run --experiment experiment.json --from runs/first \\
+      --circuit my-circuit.json --out runs/third`,
   arguments: {},
   options: {
     experiment: file('experiment file: model, data, splits, settings of the stages, limits'),
@@ -58,6 +66,23 @@ scores the result.
     seed,
     resume,
     fresh,
+    until: optionalChoice('end after this stage', ['generate', 'localize', 'mask', 'amplify'], 'all stages'),
+    redo: optionalChoice(
+      'do this stage and those after it again; what is before it is kept',
+      ['generate', 'localize', 'mask', 'amplify', 'evaluate'],
+      'nothing',
+    ),
+    from: folder('run of the same model whose traces and pairs are taken over'),
+    pairs: existingPath(
+      'pairs in place of located ones: a file, a run folder, or a folder of trace documents with pivots edited by hand',
+    ),
+    circuit: file('mask file with the circuit, in place of a selected one'),
+    set: repeated(
+      assignment("a setting of the experiment file's `settings`, such as amplify.steps=40 (may be repeated)"),
+    ),
+    variant: repeated(
+      optionalChoice('matched control or baseline to run beside it (may be repeated)', VARIANTS, 'none'),
+    ),
     limit: integer('N', 'take only the first N problems of every split', { min: 1, fallbackText: 'all' }),
     controlLimit: integer('N', 'take only the first N items of every control file', {
       min: 1,
@@ -87,6 +112,13 @@ scores the result.
     }
     checkNames('--controls', values.controls);
     checkNames('--watch', values.watch);
+    if (values.redo && values.fresh) {
+      throw new InputError('--redo', 'excludes --fresh', 'Give one of them.');
+    }
+    if ((values.until || values.redo) && (given.has('seeds') || values.full)) {
+      const flag = values.until ? '--until' : '--redo';
+      throw new InputError(flag, 'is for one seed', 'Leave out --seeds and --full.');
+    }
     if (given.has('lambda') && given.has('budget')) {
       throw new InputError('--lambda', 'excludes --budget', 'Give one of them.');
     }

@@ -1,7 +1,13 @@
 import path from 'node:path';
 import type { Engine } from '../../engine/client.ts';
-import { type Experiment, readExperiment, VARIANTS } from '../../engine/experiment/experiment.ts';
+import {
+  type Experiment,
+  readExperiment,
+  readSettings,
+  VARIANTS,
+} from '../../engine/experiment/experiment.ts';
 import { planRun, type RunPlan } from '../../engine/experiment/params.ts';
+import type { RunAllParams } from '../../engine/jobs/run.ts';
 import { InputError } from '../../errors.ts';
 import type { Report } from '../../pipeline/report.ts';
 import { studyReport } from '../../pipeline/seeds.ts';
@@ -28,9 +34,13 @@ export const runHandlers: Pick<Handlers, 'run'> = {
     }
     const plan = planRun(experiment, overridesOf(values));
     return withEngine(async (engine) => {
-      const { fresh } = values;
+      const { fresh, until = null, redo = null } = values;
       if (seeds === 1) {
-        const report = await once(engine, io, plan, { out, seed, fresh });
+        const report = await once(engine, io, plan, { out, seed, fresh, until, redo });
+        if (!report) {
+          const text = `${until} is done; without --until the run goes on from there\nfiles: ${out}\n`;
+          return { data: { until, out }, text };
+        }
         return { data: { ...report, out }, text: showReport(report, out) };
       }
       const reports: Report[] = [];
@@ -40,7 +50,9 @@ export const runHandlers: Pick<Handlers, 'run'> = {
         const folder = path.join(out, `seed-${next}`);
         // Baselines cost more than the run itself: one seed has them all, the others a random circuit each.
         const variants = k === 0 ? plan.variants : plan.variants.filter((name) => name === 'random');
-        reports.push(await once(engine, io, { ...plan, variants }, { out: folder, seed: next, fresh }));
+        const where = { out: folder, seed: next, fresh, until: null, redo: null };
+        const report = await once(engine, io, { ...plan, variants }, where);
+        if (report) reports.push(report);
       }
       const study = studyReport(reports);
       writeFileAtomic(path.join(out, 'report.json'), `${JSON.stringify(study, null, 2)}\n`);
@@ -52,13 +64,13 @@ export const runHandlers: Pick<Handlers, 'run'> = {
 /** Pair-set seeds of `--full`. */
 const FULL_SEEDS = 5;
 
-/** One whole amplification. */
+/** One whole amplification, or the part of it up to `until` (then there is no report). */
 async function once(
   engine: Engine,
   io: Io,
   plan: RunPlan,
-  where: { out: string; seed: number; fresh: boolean },
-): Promise<Report> {
+  where: Pick<RunAllParams, 'out' | 'seed' | 'fresh' | 'until' | 'redo'>,
+): Promise<Report | null> {
   const listener = new StageListener(io, []);
   return engine.call(
     'run',
@@ -76,6 +88,7 @@ async function once(
 /** The experiment with the options that were given in place of its fields. */
 function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io): Experiment {
   const { model, problems, out, device, threads, fewShot, preset, limit, controlLimit, full } = values;
+  const { from, pairs, circuit, variant } = values;
   const controls = values.controls.length > 0 ? values.controls : undefined;
   const watch = values.watch.length > 0 ? values.watch : undefined;
   const asked: { [K in keyof Experiment]?: Experiment[K] | undefined } = {
@@ -91,15 +104,22 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     seed: given.has('seed') ? values.seed : undefined,
     seeds: given.has('seeds') ? values.seeds : full ? FULL_SEEDS : undefined,
     text: values.text.length > 0 ? values.text : undefined,
-    variants: full ? [...VARIANTS] : undefined,
+    variants: full ? [...VARIANTS] : variant.length > 0 ? variant : undefined,
+    from,
+    pairs,
+    circuit,
+    settings:
+      values.set.length > 0
+        ? merged(own.settings ?? {}, readSettings(Object.fromEntries(values.set), '--set'))
+        : undefined,
     controls: controls && watch ? { test: controls, guard: watch } : controls,
   };
-  const merged = {
+  const together = {
     ...own,
     ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)),
   };
-  if (watch && !controls) merged.controls = withGuard(own.controls, watch);
-  return merged as Experiment;
+  if (watch && !controls) together.controls = withGuard(own.controls, watch);
+  return together as Experiment;
 }
 
 function withGuard(
@@ -109,4 +129,15 @@ function withGuard(
   const test = Array.isArray(controls) ? controls : controls?.test;
   if (test) return { test, guard };
   throw new InputError('--watch', 'there are no control suites to score the result', 'Add --controls FILE.');
+}
+
+/** Nested settings, those of `given` in place of `own`. */
+function merged<T extends object>(own: T, given: T): T {
+  const nested = (value: unknown): value is object =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const entries = Object.entries(given).map(([key, value]) => {
+    const before = (own as Record<string, unknown>)[key];
+    return [key, nested(value) && nested(before) ? merged(before, value) : value];
+  });
+  return { ...own, ...Object.fromEntries(entries) };
 }

@@ -183,6 +183,12 @@ const experiment = object(
     }),
     fewShot: pathTo('file', 'worked examples put before every question: a text file, or JSONL of problems'),
     preset: oneOf(['default', 'paper'], about.preset),
+    from: pathTo('folder', 'run of the same model whose traces and pairs are taken over'),
+    pairs: pathTo(
+      'file or folder',
+      'pairs in place of located ones: a file, a run folder, or a folder of trace documents with pivots edited by hand',
+    ),
+    circuit: pathTo('file', 'mask file with the circuit, in place of a selected one'),
     settings,
     variants: list(oneOf(VARIANTS, 'a variant'), 'matched controls and baselines to run beside it'),
     seed: integer(SEED),
@@ -210,4 +216,25 @@ export function experimentSchema(): JsonSchema {
     title: 'Circuit Amplifier experiment',
     ...experiment.schema,
   };
+}
+
+/**
+ * Settings given as `stage.name` with their values, as the experiment file's `settings` would have them.
+ * @throws InputError naming the first that is wrong
+ */
+export function readSettings(
+  values: Readonly<Record<string, unknown>>,
+  where: string,
+): Read<typeof settings> {
+  const nested: Record<string, unknown> = {};
+  for (const [dotted, value] of Object.entries(values)) {
+    const names = dotted.split('.');
+    let at = nested;
+    for (const name of names.slice(0, -1)) {
+      if (typeof at[name] !== 'object' || at[name] === null) at[name] = {};
+      at = at[name] as Record<string, unknown>;
+    }
+    at[names.at(-1)!] = value;
+  }
+  return settings.read(nested, { file: where, field: '' });
 }

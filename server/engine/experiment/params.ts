@@ -7,7 +7,7 @@ import type { Experiment } from './experiment.ts';
 import { resolveSettings, type SettingsOverrides } from './settings.ts';
 
 /** A run, but for its folder and seed, which differ between the seeds of a study. */
-export type RunPlan = Omit<RunAllParams, 'out' | 'seed' | 'fresh'>;
+export type RunPlan = Omit<RunAllParams, 'out' | 'seed' | 'fresh' | 'until' | 'redo'>;
 
 /** @param given settings in place of the experiment's own */
 export function planRun(experiment: Experiment, given: SettingsOverrides = {}): RunPlan {
@@ -23,6 +23,9 @@ export function planRun(experiment: Experiment, given: SettingsOverrides = {}): 
     controlLimit: controlLimit ?? null,
     settings: resolveSettings(preset ?? 'default', merge(experiment.settings ?? {}, given)),
     variants: variants ?? [],
+    from: experiment.from ?? null,
+    pairs: experiment.pairs ?? null,
+    circuit: experiment.circuit ?? null,
   };
 }
 

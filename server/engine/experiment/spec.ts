@@ -54,7 +54,10 @@ export function text(about: string, pattern?: { source: string; remedy: string }
 }
 
 /** A path, counted from the folder of the file that it stands in; it reads as an absolute path. */
-export function pathTo(kind: 'file' | 'folder' | 'new folder', about: string): Spec<string> {
+export function pathTo(
+  kind: 'file' | 'folder' | 'file or folder' | 'new folder',
+  about: string,
+): Spec<string> {
   const { schema, read } = text(about);
   return {
     schema,
@@ -62,7 +65,7 @@ export function pathTo(kind: 'file' | 'folder' | 'new folder', about: string): S
       const target = path.resolve(path.dirname(place.file), read(value, place));
       const stat = fs.statSync(target, { throwIfNoEntry: false });
       if (!stat && kind !== 'new folder') refuse(place, `${target} does not exist`, 'Correct the path.');
-      if (stat && stat.isDirectory() !== (kind !== 'file')) {
+      if (stat && kind !== 'file or folder' && stat.isDirectory() !== (kind !== 'file')) {
         const what = `${target} is ${stat.isDirectory() ? 'a folder' : 'a file'}`;
         refuse(place, what, `Give a ${kind === 'file' ? 'file' : 'folder'}.`);
       }

@@ -1,15 +1,30 @@
+import path from 'node:path';
+import { collect } from '../../data/jsonl.ts';
+import { readTraces } from '../../data/traces.ts';
 import { InputError } from '../../errors.ts';
+import { readMaskFile } from '../../mask/mask-file.ts';
+import type { Model } from '../../model/model.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import type { Report } from '../../pipeline/report.ts';
-import { type RunData, runAll, stagePlan, stageSettings } from '../../pipeline/run.ts';
+import {
+  type Given,
+  type RunData,
+  runAll,
+  type StageName,
+  stagePlan,
+  stageSettings,
+} from '../../pipeline/run.ts';
 import type { Settings } from '../../pipeline/settings.ts';
 import type { VariantName } from '../../pipeline/variants.ts';
+import { readManifest } from '../../runs/manifest.ts';
 import type { PlannedStage } from '../../runs/progress.ts';
+import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
+import { readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { inRunFolder, numbered, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+import { dataOf, inRunFolder, numbered, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
 
 export interface RunAllParams extends RunParams {
   problems: {
@@ -31,6 +46,18 @@ export interface RunAllParams extends RunParams {
   settings: Settings;
   /** Matched controls to run beside it. */
   variants: readonly VariantName[];
+  /** A server that generates traces and completes branches in place of the model here. */
+  endpoint?: EndpointSettings | null;
+  /** End after this stage; null for all. */
+  until: StageName | null;
+  /** Do this stage and those after it again; null keeps what is finished. */
+  redo: StageName | null;
+  /** Run folder whose traces and pairs are taken over, if it is of the same model; null. */
+  from: string | null;
+  /** Pairs in place of located ones: a file, a run folder or a folder of trace documents; null. */
+  pairs: string | null;
+  /** Mask file in place of a selected circuit; null. */
+  circuit: string | null;
 }
 
 /** The stages to come and their expected costs relative to each other. */
@@ -42,10 +69,13 @@ export interface PlanEvent {
 /** The whole amplification; writes every stage's files and report.json. */
 export const run =
   (models: Models) =>
-  async (params: RunAllParams, context: JobContext<StageEvent | ReadyEvent | PlanEvent>): Promise<Report> => {
+  async (
+    params: RunAllParams,
+    context: JobContext<StageEvent | ReadyEvent | PlanEvent>,
+  ): Promise<Report | null> => {
     const { problems, prompts, controls, watch, text, settings, variants, seed } = params;
     checkData(params);
-    context.emit({ event: 'plan', stages: planOf(variants) });
+    context.emit({ event: 'plan', stages: planOf(params) });
     const files = {
       train: problems.train,
       validation: problems.validation,
@@ -56,8 +86,8 @@ export const run =
       models,
       params,
       context,
-      async () => ({
-        prepared: await loadData(params),
+      async ({ model }) => ({
+        prepared: checked(params, { ...(await loadData(params)), given: await loadGiven(params, model) }),
         work: {
           data: {
             ...Object.fromEntries(Object.entries(files).map(([name, ref]) => [name, ref.file])),
@@ -65,11 +95,14 @@ export const run =
             ...roles('controls', controls),
             ...roles('watch', watch ?? []),
             ...numbered('text', text ?? []),
+            ...givenFiles(params),
           },
           stages: withData(stageSettings(settings, seed, variants), params),
+          redo: redone(params),
         },
       }),
-      (run, data, { device }) => runAll(run, data, settings, { seed, variants, device: device.device }),
+      (run, data, { device }) =>
+        runAll(run, data, settings, { seed, variants, device: device.device, until: params.until }),
     );
   };
 
@@ -84,15 +117,78 @@ function checkData({ controls, text, settings }: RunAllParams): void {
 /** What else the stages depend on, so that a resumed run notices a change of it. */
 function withData(
   stages: ReturnType<typeof stageSettings>,
-  { problems, prompts, controlLimit }: RunAllParams,
+  params: RunAllParams,
 ): Record<string, Record<string, unknown>> {
-  const { generate, evaluate, ...rest } = stages;
+  const { problems, prompts, controlLimit, from, circuit } = params;
+  const { generate, localize, mask, evaluate, ...rest } = stages;
   const { limit, split } = problems.train;
+  // A stage whose results are taken over depends on none of its settings.
+  const imported = { imported: true };
   return {
-    generate: { ...generate, limit, split, template: prompts.template },
+    generate: from === null ? { ...generate, limit, split, template: prompts.template } : imported,
+    localize: pairsOf(params) === null ? localize : imported,
+    mask: circuit === null ? mask : imported,
     ...rest,
     evaluate: { ...evaluate, limit: problems.test.limit, controlLimit },
   };
+}
+
+/** A run's own pairs come with its traces, unless others are given. */
+function pairsOf({ pairs, from }: RunAllParams): string | null {
+  return pairs ?? from;
+}
+
+/** What is taken over, by the stage that it stands for. */
+function givenFiles(params: RunAllParams): Record<string, string> {
+  const { from, circuit } = params;
+  return {
+    ...dataOf('generate', { traces: from === null ? null : path.join(from, 'traces.jsonl') }),
+    ...dataOf('localize', { pairs: pairsOf(params) }),
+    ...dataOf('mask', { circuit }),
+  };
+}
+
+async function loadGiven(params: RunAllParams, model: Model): Promise<Given> {
+  const { from, circuit } = params;
+  const hash = await model.checkpoint.hash();
+  if (from !== null) {
+    const manifest = readManifest(from);
+    if (!manifest) throw new InputError(from, 'is not a run folder', 'Give the folder of a run.');
+    if (manifest.model?.hash !== hash)
+      throw new InputError(from, 'is a run of another model', 'Give a run of the model that is amplified.');
+  }
+  const vocab = model.config.vocabSize;
+  const pairs = pairsOf(params);
+  return {
+    traces: from === null ? null : await collect(readTraces(path.join(from, 'traces.jsonl'), { vocab })),
+    pairs: pairs === null ? null : await readAnyPairs(model, pairs),
+    circuit: circuit === null ? null : readMaskFile(circuit, model.config, hash),
+  };
+}
+
+/** @throws InputError where traces or pairs that are taken over come from problems that score the result */
+function checked({ from, pairs }: RunAllParams, data: RunData): RunData {
+  const scoring = new Set(
+    [...data.validation, ...Object.values(data.test).flat()].map((problem) => problem.id),
+  );
+  const { given } = data;
+  for (const [source, records] of [
+    [from, given?.traces],
+    [pairs ?? from, given?.pairs],
+  ] as const) {
+    const leak = records?.find(({ problem_id }) => problem_id !== undefined && scoring.has(problem_id));
+    if (!leak) continue;
+    const what = `has ${leak.problem_id}, a problem that validates or scores this run`;
+    throw new InputError(source!, what, 'Use the same problem files and the same seed for the split.');
+  }
+  return data;
+}
+
+/** The stage to do again and all after it. */
+function redone({ redo, variants }: RunAllParams): string[] {
+  if (redo === null) return [];
+  const names = planOf({ variants, until: null }).map(({ name }) => name);
+  return names.slice(names.indexOf(redo));
 }
 
 async function loadData({
@@ -122,7 +218,8 @@ async function loadData({
 }
 
 /** A variant trains like stage 3 and is evaluated once where the run evaluates two models. */
-function planOf(variants: readonly VariantName[]): PlannedStage[] {
+function planOf({ variants, until }: Pick<RunAllParams, 'variants' | 'until'>): PlannedStage[] {
+  if (until !== null) return stagePlan.slice(0, stagePlan.findIndex(({ name }) => name === until) + 1);
   const cost = (name: string) => stagePlan.find((stage) => stage.name === name)!.cost;
   const each = cost('amplify') + cost('evaluate') / 2;
   return [...stagePlan, ...variants.map((name) => ({ name: `variant-${name}`, cost: each }))];

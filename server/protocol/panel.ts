@@ -16,9 +16,24 @@ export interface TrainingChoices {
   variants: string[];
 }
 
+/** Where the guard ends a training; null where it does not watch. */
+export interface GuardLimits {
+  /** Mean KL to the base model on control text, nats per position. */
+  maxKl: number | null;
+  /** Points (of 100) that a guard suite may fall. */
+  maxDrop: number | null;
+}
+
 /** From the extension host to the circuit panel. */
 export type ToPanel =
-  | { type: 'circuit'; view: CircuitView; selections: Selection[]; choices: TrainingChoices }
+  | {
+      type: 'circuit';
+      view: CircuitView;
+      selections: Selection[];
+      choices: TrainingChoices;
+      limits: GuardLimits;
+      trusted: boolean;
+    }
   | { type: 'attribution'; attribution: Float32s; pairs: number }
   | { type: 'attributing'; done: number; total: number }
   | {
@@ -50,6 +65,7 @@ export type ToPanel =
 export type FromPanel =
   | { type: 'ready' }
   | { type: 'attribute' }
+  | { type: 'stopAttribute' }
   | { type: 'purpose'; component: number }
   | { type: 'openPair'; pair: string; trace: string | null }
   | { type: 'train'; selected: number[]; choices: TrainingChoices }

@@ -1,0 +1,110 @@
+import { type Cells, Mark } from '../circuit/cells.ts';
+import { blockAt, type Cell, type Geometry, type Rect, rectOf } from '../circuit/geometry.ts';
+import { type Palette, shade } from './palette.ts';
+
+/** The part of the drawing that is in view. */
+export interface Window {
+  top: number;
+  width: number;
+  height: number;
+  /** Device pixels per pixel. */
+  ratio: number;
+}
+
+/** Draws the cells in view: colour by strength, a frame around what is selected, a dot where the pivot leans. */
+export function paint(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  cells: readonly Cells[],
+  leaning: readonly Cell[],
+  palette: Palette,
+  { top, width, height, ratio }: Window,
+): void {
+  context.setTransform(ratio, 0, 0, ratio, 0, -top * ratio);
+  context.clearRect(0, top, width, height);
+  for (const part of cells) {
+    const { block } = part;
+    const firstRow = Math.max(0, Math.floor((top - block.y) / block.cellHeight));
+    const lastRow = Math.min(block.rows - 1, Math.floor((top + height - block.y) / block.cellHeight));
+    for (let r = firstRow; r <= lastRow; r++) {
+      const columns = Math.ceil(block.lengths[r]! / block.perCell);
+      for (let c = 0; c < columns; c++) {
+        const at = r * block.columns + c;
+        const rect = rectOf(block, { row: block.row + r, column: block.column + c });
+        fillCell(context, rect, part.intensity[at]!, palette);
+        if (part.marks[at] !== Mark.none) frameCell(context, rect, part.marks[at] as Mark, palette);
+      }
+    }
+  }
+  for (const cell of leaning) {
+    const block = blockAt(geometry, cell);
+    if (block) dot(context, rectOf(block, cell), palette);
+  }
+}
+
+/** Room between cells: none where they are too narrow to spare it. */
+const gapOf = (size: number) => (size >= 9 ? 2 : size >= 5 ? 1 : size >= 3 ? 0.5 : 0);
+
+function inner({ x, y, width, height }: Rect): Rect {
+  const gapX = gapOf(width);
+  const gapY = gapOf(height);
+  return { x: x + gapX / 2, y: y + gapY / 2, width: width - gapX, height: height - gapY };
+}
+
+function fillCell(context: CanvasRenderingContext2D, rect: Rect, intensity: number, palette: Palette): void {
+  const { x, y, width, height } = inner(rect);
+  context.fillStyle = shade(palette, intensity);
+  context.fillRect(x, y, width, height);
+  if (palette.edge !== 'rgb(0 0 0 / 0)' && width >= 4) {
+    context.strokeStyle = palette.edge;
+    context.lineWidth = 1;
+    context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
+  }
+  // What hurts is hollow: the difference does not hang on the hue alone.
+  if (intensity < -0.12 && width >= 7 && height >= 7) {
+    context.fillStyle = shade(palette, 0);
+    const side = Math.min(width, height) / 3;
+    context.fillRect(x + (width - side) / 2, y + (height - side) / 2, side, side);
+  }
+}
+
+function frameCell(context: CanvasRenderingContext2D, rect: Rect, mark: Mark, palette: Palette): void {
+  const { x, y, width, height } = inner(rect);
+  const colour = mark === Mark.added ? palette.added : mark === Mark.removed ? palette.removed : palette.ring;
+  if (mark === Mark.part || mark === Mark.mixed) {
+    // Some of the cell's neurons.
+    context.fillStyle = palette.gap;
+    context.fillRect(x, y + height - 4, width, 4);
+    context.fillStyle = mark === Mark.mixed ? palette.added : palette.ring;
+    context.fillRect(x, y + height - 3, width, 3);
+    return;
+  }
+  const line = width >= 9 ? 2 : 1.5;
+  if (width >= 9) {
+    context.strokeStyle = palette.gap;
+    context.lineWidth = 1;
+    context.strokeRect(x + line + 0.5, y + line + 0.5, width - 2 * line - 1, height - 2 * line - 1);
+  }
+  context.strokeStyle = colour;
+  context.lineWidth = line;
+  if (mark === Mark.removed) context.setLineDash([3, 2]);
+  context.strokeRect(x + line / 2, y + line / 2, width - line, height - line);
+  context.setLineDash([]);
+}
+
+/** A diamond in the cell's middle. */
+function dot(context: CanvasRenderingContext2D, { x, y, width, height }: Rect, palette: Palette): void {
+  const size = Math.max(3, Math.min(5, width / 3));
+  const [cx, cy] = [x + width / 2, y + height / 2];
+  context.beginPath();
+  context.moveTo(cx, cy - size);
+  context.lineTo(cx + size, cy);
+  context.lineTo(cx, cy + size);
+  context.lineTo(cx - size, cy);
+  context.closePath();
+  context.fillStyle = palette.pivot;
+  context.fill();
+  context.strokeStyle = palette.gap;
+  context.lineWidth = 1;
+  context.stroke();
+}

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.ts';
 import { asInputError, withFileErrors } from './atomic.ts';
+import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
 const LOCK_NAME = 'run.lock';
 const GUARD_NAME = 'run.lock.takeover';
@@ -12,15 +13,8 @@ const GUARD_STALE_MS = 5000;
 /** How long (milliseconds) a lock file may be empty: its maker writes the content right after creating it. */
 const HALF_WRITTEN_MS = 2000;
 
-/** Who holds a run folder. */
-export interface LockHolder {
-  pid: number;
-  host: string;
-  /** When the lock was taken, ISO 8601. */
-  started: string;
-  /** Start of the process in kernel ticks since boot; null where the system does not tell (not Linux). */
-  processStart: string | null;
-}
+/** Who holds a run folder; `started` is when the lock was taken. */
+export type LockHolder = ProcessIdentity;
 
 const held = new Set<string>();
 let exitHook = false;
@@ -72,13 +66,7 @@ function create(file: string): boolean {
       throw error;
     }
     try {
-      const self: LockHolder = {
-        pid: process.pid,
-        host: os.hostname(),
-        started: new Date().toISOString(),
-        processStart: processStart(process.pid),
-      };
-      fs.writeSync(fd, `${JSON.stringify(self)}\n`);
+      fs.writeSync(fd, `${JSON.stringify(identify(process.pid))}\n`);
       fs.fsyncSync(fd);
     } catch (error) {
       fs.rmSync(file, { force: true });
@@ -130,31 +118,6 @@ function takeOver(folder: string, seen: LockHolder | 'broken'): void {
       fs.rmSync(path.join(folder, LOCK_NAME), { force: true });
   } finally {
     fs.rmSync(guard, { force: true });
-  }
-}
-
-/** False only when the holder has surely ended: a process of another host cannot be asked. */
-function isAlive(holder: LockHolder): boolean {
-  if (holder.host !== os.hostname()) return true;
-  // The machine has been started since (one minute of slack for clock changes).
-  if (Date.parse(holder.started) < Date.now() - os.uptime() * 1000 - 60_000) return false;
-  try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  // The pid lives, perhaps as another process that got the same number.
-  const start = processStart(holder.pid);
-  return start === null || holder.processStart === null || start === holder.processStart;
-}
-
-/** Field 22 of /proc/PID/stat; the command name before it may contain spaces and brackets. */
-function processStart(pid: number): string | null {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-  } catch {
-    return null;
   }
 }
 

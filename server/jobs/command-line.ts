@@ -1,0 +1,76 @@
+/** What a job's process is called with, and what its stages are. */
+import path from 'node:path';
+import { type Experiment, readExperiment } from '../engine/experiment/experiment.ts';
+import { InputError } from '../errors.ts';
+import type { ServerOptions } from '../protocol/engine.ts';
+import type { JobSpec, StageName } from '../protocol/jobs.ts';
+
+export const STAGES: readonly StageName[] = ['generate', 'localize', 'mask', 'amplify', 'evaluate'];
+
+const TITLES: Record<StageName, string> = {
+  generate: 'Generate traces',
+  localize: 'Locate pivots',
+  mask: 'Choose the circuit',
+  amplify: 'Train the circuit',
+  evaluate: 'Evaluate',
+};
+
+/** A job as it is to be run. */
+export interface PlannedJob {
+  title: string;
+  /** Run folder, absolute. */
+  run: string;
+  /** Stages in their order, those of matched controls behind them. */
+  stages: string[];
+  experiment: Experiment;
+}
+
+/** @throws InputError where the experiment file is wrong, or names no run folder and the job names none */
+export async function planJob(spec: JobSpec): Promise<PlannedJob> {
+  const experiment = await readExperiment(spec.experiment);
+  const run = spec.out ?? experiment.out;
+  if (run === undefined) {
+    const remedy = 'Give "out" in the experiment file, or choose a run folder.';
+    throw new InputError(spec.experiment, 'names no run folder', remedy);
+  }
+  const last = spec.until === null ? STAGES.length : STAGES.indexOf(spec.until) + 1;
+  const variants = spec.until === null ? (spec.variants ?? experiment.variants ?? []) : [];
+  return {
+    title: `${spec.until === null ? 'Amplify' : TITLES[spec.until]}: ${path.basename(run)}`,
+    run: path.resolve(run),
+    stages: [...STAGES.slice(0, last), ...variants.map((name) => `variant-${name}`)],
+    experiment,
+  };
+}
+
+/** The words after the program's name. */
+export function commandLine(
+  spec: JobSpec,
+  run: string,
+  { device, threads }: Pick<ServerOptions, 'device' | 'threads'>,
+): string[] {
+  const option = (name: string, value: string | number | null) =>
+    value === null ? [] : [`--${name}`, String(value)];
+  return [
+    'run',
+    ...option('experiment', spec.experiment),
+    ...option('out', run),
+    '--json',
+    ...option('until', spec.until),
+    ...option('redo', spec.redo),
+    ...option('from', spec.from),
+    ...option('pairs', spec.pairs),
+    ...option('circuit', spec.circuit),
+    ...option('seed', spec.seed),
+    ...option('variants', spec.variants === null ? null : spec.variants.join(',') || 'none'),
+    ...Object.entries(spec.set).flatMap(([name, value]) => option('set', `${name}=${value}`)),
+    ...option('device', device === 'auto' ? null : device),
+    ...option('threads', threads),
+  ];
+}
+
+/** The same for a process that goes on where a crashed one was: what `--redo` took away is not taken away again. */
+export function resumed(words: readonly string[], redone: boolean): string[] {
+  const at = words.indexOf('--redo');
+  return at < 0 || !redone ? [...words] : words.toSpliced(at, 2);
+}

@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../checkpoint/config.ts';
+import { slotInput } from '../model/graphs.ts';
 import { type Feeds, f32, type Value } from '../onnx/session.ts';
 
 /** Cached keys and values of one token sequence: by layer [Hkv, length, headDim], rotary angles applied. */
@@ -55,24 +56,19 @@ export interface CachedPrefix {
 /**
  * Feeds `past.k.<layer>`, `past.v.<layer>` [Hkv, B, columns, headDim] with every prefix right-aligned in the first
  * `filled` columns.
- * @param allocate memory for one of them; what stands beside the prefixes stays as it was there
  */
 export function pastFeeds(
   config: ModelConfig,
   prefixes: readonly CachedPrefix[],
   columns: number,
-  {
-    filled = columns,
-    allocate = (_name, size) => new Float32Array(size),
-  }: { filled?: number; allocate?: (name: string, size: number) => Float32Array } = {},
+  { filled = columns }: { filled?: number } = {},
 ): Feeds {
   const { headDim, numKvHeads, numLayers } = config;
   const batch = prefixes.length;
   const feeds: Feeds = {};
   for (const which of ['k', 'v'] as const) {
     for (let layer = 0; layer < numLayers; layer++) {
-      const name = `past.${which}.${layer}`;
-      const data = allocate(name, numKvHeads * batch * columns * headDim);
+      const data = new Float32Array(numKvHeads * batch * columns * headDim);
       prefixes.forEach(({ block, length }, b) => {
         const source = block[which][layer]!;
         const { first, stride } = 'stride' in block ? block : { first: 0, stride: block.length * headDim };
@@ -84,9 +80,50 @@ export function pastFeeds(
           );
         }
       });
-      feeds[name] = f32(data, numKvHeads, batch, columns, headDim);
+      feeds[`past.${which}.${layer}`] = f32(data, numKvHeads, batch, columns, headDim);
     }
   }
+  return feeds;
+}
+
+/** Cached keys and values of one mask-step slot: by layer [Hkv, headDim, columns]; the last `length` columns count. */
+export interface SlotCache {
+  readonly length: number;
+  readonly columns: number;
+  readonly k: readonly Float32Array[];
+  readonly v: readonly Float32Array[];
+}
+
+/** A block turned into a slot's cache, in the block's own memory; one hidden column where there is none. */
+export function slotCache({ headDim, numKvHeads, numLayers }: ModelConfig, block: KvBlock | null): SlotCache {
+  if (!block) {
+    const zeros = new Array<Float32Array>(numLayers).fill(new Float32Array(numKvHeads * headDim));
+    return { length: 0, columns: 1, k: zeros, v: zeros };
+  }
+  const { length } = block;
+  const scratch = new Float32Array(length * headDim);
+  for (const data of [...block.k, ...block.v]) {
+    for (let h = 0; h < numKvHeads; h++) {
+      const head = data.subarray(h * length * headDim, (h + 1) * length * headDim);
+      scratch.set(head);
+      for (let d = 0; d < headDim; d++) {
+        for (let i = 0; i < length; i++) head[d * length + i] = scratch[i * headDim + d]!;
+      }
+    }
+  }
+  return { ...block, columns: length };
+}
+
+/** Feeds of the mask graph's cached keys and values, [Hkv, 1, headDim, columns] a slot: no copy. */
+export function slotFeeds({ headDim, numKvHeads }: ModelConfig, caches: readonly SlotCache[]): Feeds {
+  const feeds: Feeds = {};
+  caches.forEach((cache, slot) => {
+    for (const which of ['k', 'v'] as const) {
+      cache[which].forEach((data, layer) => {
+        feeds[slotInput(which, layer, slot)] = f32(data, numKvHeads, 1, headDim, cache.columns);
+      });
+    }
+  });
   return feeds;
 }
 

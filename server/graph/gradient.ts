@@ -61,6 +61,14 @@ const rules: Record<OpKind, Rule | null> = {
           : g.matmul(a, dy, { transA: !transA }),
     ];
   },
+  raggedMatmul: (g, y, dy, wants) => {
+    if (y.op.kind !== 'raggedMatmul') throw new Error('not a raggedMatmul');
+    const [a, ...each] = y.inputs as [Node, ...Node[]];
+    if (each.some((_, i) => wants(i + 1))) throw new Error('raggedMatmul takes constants on the right');
+    const { transB } = y.op;
+    const columns = (transB ? a : y).shape[3]!;
+    return [g.raggedMatmul(dy, each, { columns, transB: !transB })];
+  },
   reshape: (g, y, dy) => [g.reshape(dy, y.inputs[0]!.shape)],
   transpose: (g, y, dy) => {
     if (y.op.kind !== 'transpose') throw new Error('not a transpose');

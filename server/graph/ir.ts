@@ -19,6 +19,11 @@ export type Op =
   | { kind: 'rotateHalf'; inverse: boolean }
   /** Batched product over the last two axes, leading axes broadcast. */
   | { kind: 'matmul'; transA: boolean; transB: boolean }
+  /**
+   * (a, b_0, ... b_n-1): part i of a [H, n, M, K] times a matrix of its own, b_i [H, 1, K, p_i], zeros before its p_i columns.
+   * transB: the last p_i columns of part i of a [H, n, M, K] times the transpose of b_i [H, 1, N, p_i].
+   */
+  | { kind: 'raggedMatmul'; transB: boolean }
   | { kind: 'reshape' }
   | { kind: 'transpose'; perm: readonly number[] }
   | { kind: 'concat'; axis: number }
@@ -75,6 +80,12 @@ export function topological(outputs: Iterable<Node>): Node[] {
     }
   }
   return order;
+}
+
+export interface RaggedOptions {
+  /** At least the longest matrix's. */
+  columns: Dim;
+  transB?: boolean;
 }
 
 /** Builds nodes, checking shapes as it goes. Shape errors are bugs, so they throw plain Errors with the shapes. */
@@ -155,6 +166,21 @@ export class GraphBuilder {
     }
     const lead = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return this.make({ kind: 'matmul', transA, transB }, [a, b], [...lead, am, bn]);
+  }
+
+  /**
+   * Products with n matrices of different lengths p_i, each[i] [H, 1, width, p_i], of the parts of a's second axis:
+   * a [H, n, M, width] times each[i], [H, n, M, columns] with zeros before the last p_i; with `transB` the last p_i of
+   * a [H, n, M, columns] times the transpose of each[i], [H, n, M, width].
+   */
+  raggedMatmul(a: Node, each: readonly Node[], { columns, transB = false }: RaggedOptions): Node {
+    const [h, n, m, k] = a.shape as [Dim, Dim, Dim, Dim];
+    const width = each[0]!.shape[2]!;
+    const fits = each.every((b) => b.shape[0] === h && b.shape[1] === 1 && b.shape[2] === width);
+    if (n !== each.length || !fits || k !== (transB ? columns : width))
+      throw new Error(`raggedMatmul of [${a.shape}] and ${each.map((b) => `[${b.shape}]`).join(', ')}`);
+    const inputs = [a, ...each];
+    return this.make({ kind: 'raggedMatmul', transB }, inputs, [h, n, m, transB ? width : columns]);
   }
 
   reshape(x: Node, shape: readonly Dim[]): Node {

@@ -1,15 +1,17 @@
 import { breathe, type Signal } from '../control.ts';
 import type { Pair } from '../data/records.ts';
 import type { Runner } from '../generate/forward.ts';
-import { emptyBlock, type KvBlock, pastFeeds, sharedFeeds } from '../generate/kv.ts';
+import { type SlotCache, sharedFeeds, slotCache, slotFeeds } from '../generate/kv.ts';
 import { blockFeeds } from '../model/batch.ts';
 import { ComponentSpace, componentKinds } from '../model/components.ts';
 import { maskGraph, type Objective } from '../model/graphs.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
-import { f32, i64, type Session } from '../onnx/session.ts';
+import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
 
 /** A mask takes hundreds of one-row steps: worth a private copy of the weights up to this size. */
 const REPACK_BYTES = 2 * 2 ** 30;
+/** Pairs that go through together; one graph serves batches of any size, in parts of this many. */
+const SLOTS = 8;
 
 /** Which token's logit each pair's loss reads; see `margins` in model/graphs.ts. */
 export type TokenPairing =
@@ -27,15 +29,22 @@ export class MaskSteps {
   readonly pairs: readonly Pair[];
   private readonly runner: Runner;
   private readonly session: Session;
-  private readonly kv: readonly KvBlock[];
-  /** Where a batch's keys and values are laid out, by input name: fresh memory would cost more than the copy. */
-  private readonly laidOut = new Map<string, Float32Array>();
+  /** By pair: fed where it lies, so that no step copies keys and values. */
+  private readonly caches: readonly SlotCache[];
+  /** What a slot without a pair, or a pair of one token, is fed. */
+  private readonly none: SlotCache;
 
-  private constructor(runner: Runner, pairs: readonly Pair[], session: Session, kv: readonly KvBlock[]) {
+  private constructor(
+    runner: Runner,
+    pairs: readonly Pair[],
+    session: Session,
+    caches: readonly SlotCache[],
+  ) {
     this.runner = runner;
     this.pairs = pairs;
     this.session = session;
-    this.kv = kv;
+    this.caches = caches;
+    this.none = slotCache(runner.model.config, null);
     this.space = new ComponentSpace(runner.model.config);
   }
 
@@ -51,23 +60,30 @@ export class MaskSteps {
   ): Promise<MaskSteps> {
     const { model } = runner;
     const skip = runner.sharedIds.length;
-    const computed = await runner.forward(
-      pairs
-        .map(({ prefix }) => ({ ids: prefix.slice(skip, -1), keep: true, total: prefix.length }))
-        .filter(({ ids }) => ids.length > 0),
-      { signal },
+    const none = slotCache(model.config, null);
+    const caches = pairs.map(() => none);
+    const cached = pairs.map((_, i) => i).filter((i) => pairs[i]!.prefix.length - skip > 1);
+    await runner.forward(
+      cached.map((i) => ({
+        ids: pairs[i]!.prefix.slice(skip, -1),
+        keep: true,
+        total: pairs[i]!.prefix.length,
+      })),
+      {
+        signal,
+        onDone: (at, { kv }) => {
+          caches[cached[at]!] = slotCache(model.config, kv);
+        },
+      },
     );
-    const none = emptyBlock(model.config);
-    let next = 0;
-    const kv = pairs.map((pair) => (pair.prefix.length - skip > 1 ? computed[next++]!.kv! : none));
     const shared = runner.shared ? 'cached' : 'none';
     const session = await model.session(
       `mask ${objective} shared=${shared}`,
       overlayShape(runner.overlay),
-      (context) => maskGraph(context, { objective, shared }),
+      (context) => maskGraph(context, { objective, shared, slots: SLOTS }),
       { repackBelow: REPACK_BYTES },
     );
-    return new MaskSteps(runner, pairs, session, kv);
+    return new MaskSteps(runner, pairs, session, caches);
   }
 
   /**
@@ -80,69 +96,82 @@ export class MaskSteps {
     gate: Float32Array,
     { pairing = 'own', signal }: { pairing?: TokenPairing; signal: Signal },
   ): Promise<{ loss: number; margins: Float32Array; gradients: Float32Array }> {
-    await breathe(signal);
-    const { runner, space } = this;
-    const { model } = runner;
-    const pairs = batch.map((i) => this.pairs[i]!);
-    const prefixes = batch.map((i) => ({ block: this.kv[i]!, length: this.kv[i]!.length }));
-    const columns = Math.max(1, ...prefixes.map((p) => p.length));
-    const rows = pairs.map((pair, b) => ({
-      ids: [pair.prefix.at(-1)!],
-      offset: pair.prefix.length - 1,
-      cached: prefixes[b]!.length,
-    }));
-    const size = batch.length;
-    const weights = new Float32Array(size * 2 * size);
-    pairs.forEach((_, b) => {
-      pairs.forEach((_, k) => {
-        const weight = pairing === 'reference' ? 1 / size : k === b ? 1 : 0;
-        weights[b * 2 * size + 2 * k] = weight;
-        weights[b * 2 * size + 2 * k + 1] = -weight;
-      });
-    });
-    const gates: Record<string, ReturnType<typeof f32>> = {};
+    const { size } = this.space;
+    const margins = new Float32Array(batch.length);
+    const gradients = new Float32Array(batch.length * size);
+    const gates = this.gateFeeds(gate);
+    let loss = 0;
+    for (let first = 0; first < batch.length; first += SLOTS) {
+      await breathe(signal);
+      const out = await this.session.run({ ...gates, ...this.pairFeeds(batch, first, pairing) });
+      const count = Math.min(SLOTS, batch.length - first);
+      loss += Number(out.loss!.data[0]);
+      margins.set((out.margin!.data as Float32Array).subarray(0, count), first);
+      this.collect(out, gradients.subarray(first * size, (first + count) * size));
+    }
+    return { loss: loss / batch.length, margins, gradients };
+  }
+
+  /** The same factors in every slot. */
+  private gateFeeds(gate: Float32Array): Feeds {
+    const { space } = this;
+    const feeds: Feeds = {};
     for (const kind of componentKinds) {
       const width = space.width(kind);
       for (let layer = 0; layer < space.layers; layer++) {
         const row = gate.subarray(space.offset(kind, layer), space.offset(kind, layer) + width);
-        const data = new Float32Array(size * width);
-        for (let b = 0; b < size; b++) data.set(row, b * width);
-        gates[`gate.${kind}.${layer}`] = f32(data, size, width);
+        const data = new Float32Array(SLOTS * width);
+        for (let slot = 0; slot < SLOTS; slot++) data.set(row, slot * width);
+        feeds[`gate.${kind}.${layer}`] = f32(data, SLOTS, width);
       }
     }
-    const out = await this.session.run({
+    return feeds;
+  }
+
+  /** What the pairs of a batch from `first` on feed; slots that are left over have no share in the loss. */
+  private pairFeeds(batch: readonly number[], first: number, pairing: TokenPairing): Feeds {
+    const { runner } = this;
+    const { model } = runner;
+    const inSlots = batch.slice(first, first + SLOTS);
+    const caches = Array.from({ length: SLOTS }, (_, slot) => this.caches[inSlots[slot] ?? -1] ?? this.none);
+    const rows = caches.map(({ length: cached }, slot) => {
+      const prefix = this.pairs[inSlots[slot] ?? -1]?.prefix;
+      return { ids: [prefix?.at(-1) ?? 0], offset: runner.sharedIds.length + cached, cached };
+    });
+    const past = Math.max(...caches.map((cache) => cache.columns));
+    const size = batch.length;
+    const weights = new Float32Array(SLOTS * 2 * size);
+    const share = new Float32Array(SLOTS);
+    inSlots.forEach((_, slot) => {
+      share[slot] = 1;
+      for (let k = 0; k < size; k++) {
+        const weight = pairing === 'reference' ? 1 / size : Number(k === first + slot);
+        weights[(slot * size + k) * 2] = weight;
+        weights[(slot * size + k) * 2 + 1] = -weight;
+      }
+    });
+    return {
       ...overlayFeeds(runner.overlay),
       ...(runner.shared && sharedFeeds(model.config, runner.shared)),
-      ...blockFeeds(model, rows, { length: 1, past: columns, align: 'right' }).feeds,
-      ...pastFeeds(model.config, prefixes, columns, { allocate: this.allocate }),
-      ...gates,
-      tokens: i64(pairs.flatMap((pair) => [pair.desired, pair.undesired])),
-      weights: f32(weights, size, 2 * size),
-      share: f32(new Float32Array(size).fill(1), size),
-    });
-    const gradients = new Float32Array(size * space.size);
+      ...blockFeeds(model, rows, { length: 1, past, align: 'right' }).feeds,
+      ...slotFeeds(model.config, caches),
+      tokens: i64(batch.flatMap((i) => [this.pairs[i]!.desired, this.pairs[i]!.undesired])),
+      weights: f32(weights, SLOTS, 2 * size),
+      share: f32(share, SLOTS),
+    };
+  }
+
+  /** Gradients of the first slots, flat [count, size]. */
+  private collect(out: Feeds, gradients: Float32Array): void {
+    const { space } = this;
     for (const kind of componentKinds) {
       const width = space.width(kind);
       for (let layer = 0; layer < space.layers; layer++) {
         const data = out[`grad.${kind}.${layer}`]!.data as Float32Array;
-        for (let b = 0; b < size; b++) {
-          gradients.set(
-            data.subarray(b * width, (b + 1) * width),
-            b * space.size + space.offset(kind, layer),
-          );
-        }
+        const offset = space.offset(kind, layer);
+        for (let slot = 0; slot * space.size < gradients.length; slot++)
+          gradients.set(data.subarray(slot * width, (slot + 1) * width), slot * space.size + offset);
       }
     }
-    return { loss: Number(out.loss!.data[0]) / size, margins: out.margin!.data as Float32Array, gradients };
   }
-
-  /** What an earlier batch left beside shorter prefixes is hidden by the bias. */
-  private readonly allocate = (name: string, size: number): Float32Array => {
-    let memory = this.laidOut.get(name);
-    if (!memory || memory.length < size) {
-      memory = new Float32Array(size);
-      this.laidOut.set(name, memory);
-    }
-    return memory.subarray(0, size);
-  };
 }

@@ -2,7 +2,7 @@ import type { Dim } from '../graph/dim.ts';
 import { dimMul } from '../graph/dim.ts';
 import type { DType, GraphBuilder, Node } from '../graph/ir.ts';
 import type { Architecture, AttentionKind, Projection } from './architectures/architecture.ts';
-import { GroupedAttention, type KeyValues, softcap } from './attention.ts';
+import { GroupedAttention, type KeyValues, type PastKeyValues, softcap } from './attention.ts';
 import { type OverlayShape, overlayExtent, overlayInput } from './overlay.ts';
 
 /** Stored dtype and extents of checkpoint tensors. */
@@ -20,7 +20,7 @@ export interface Angles {
 /**
  * Tokens that attend to each other. `ids` [B, T]; what stands before or after a sequence is padding, which `bias`
  * [B, T, P+T] (0 or a large negative number, per attention kind) hides.
- * `rotary` gives angles [B, T, headDim]. `past` holds cached keys and values [Hkv, B, P, headDim] by layer.
+ * `rotary` gives angles [B, T, headDim]. `past` holds cached keys and values by layer.
  * `sharedBias` [B, T, S] hides what a sliding layer no longer sees of a shared prefix.
  */
 export interface Sequences {
@@ -30,7 +30,7 @@ export interface Sequences {
   rotary(kind: AttentionKind): Angles;
   bias(kind: AttentionKind): Node;
   sharedBias(): Node;
-  past?: readonly KeyValues[];
+  past?: readonly PastKeyValues[];
 }
 
 /**
@@ -194,7 +194,7 @@ export class Decoder {
     const attention = new GroupedAttention(g, arch);
     const rows = dimMul(batch, length);
     const live = shared?.kind === 'live' ? shared : undefined;
-    const join = (a: Node | undefined, b: Node, axis = 0) => (a ? g.concat([a, b], axis) : b);
+    const join = (a: Node | undefined, b: Node) => (a ? g.concat([a, b], 0) : b);
     const ofShared = (x: Node) => g.slice(x, 0, 0, live!.length);
     const ofOwn = (x: Node) => (live ? g.slice(x, 0, live.length, rows) : x);
     const angles = (kind: AttentionKind): Angles => {
@@ -227,8 +227,6 @@ export class Decoder {
         v: attention.headsFirst(ofOwn(v), batch, length),
       };
       kv.push(mine);
-      const past = own.past?.[layer];
-      const keys = { k: join(past?.k, mine.k, 2), v: join(past?.v, mine.v, 2) };
       const before: KeyValues | undefined = live
         ? {
             k: attention.headsFirst(ofShared(k), 1, live.length),
@@ -244,9 +242,12 @@ export class Decoder {
         narrow ? q : ofOwn(q),
         batch,
         narrow ? 1 : length,
-        keys,
+        mine,
         seen(own.bias(kind)),
-        before && { ...before, bias: kind === 'sliding' ? seen(own.sharedBias()) : undefined },
+        {
+          past: own.past?.[layer],
+          shared: before && { ...before, bias: kind === 'sliding' ? seen(own.sharedBias()) : undefined },
+        },
       );
       const onShared =
         live && !narrow ? attention.attend(ofShared(q), 1, live.length, before!, live.bias(kind)) : undefined;

@@ -46,6 +46,31 @@ function ownInputs(g: GraphBuilder, arch: Architecture, withPast: boolean): Sequ
   };
 }
 
+/** One token each of `slots` sequences, each with a cache of its own. */
+function slotInputs(g: GraphBuilder, arch: Architecture, slots: number): Sequences {
+  const { headDim, numKvHeads, numLayers } = arch.config;
+  const each = <T>(of: (slot: number) => T) => Array.from({ length: slots }, (_, slot) => of(slot));
+  const past = (which: 'k' | 'v', layer: number) =>
+    each((slot) => g.input(slotInput(which, layer, slot), [numKvHeads, 1, headDim, `P${slot}`]));
+  return {
+    batch: slots,
+    length: 1,
+    ids: g.input('ids', [slots, 1], 'i64'),
+    rotary: rotaryInputs(g, arch, '', [slots, 1]),
+    bias: (kind) => g.input(`bias.${kind}`, [slots, 1, 'P+1']),
+    sharedBias: () => g.input('bias.prefix', [slots, 1, 'S']),
+    past: Array.from({ length: numLayers }, (_, layer) => ({
+      k: past('k', layer),
+      v: past('v', layer),
+      length: 'P',
+    })),
+  };
+}
+
+/** The mask graph's input of one slot's cached keys or values in one layer. */
+export const slotInput = (which: 'k' | 'v', layer: number, slot: number): string =>
+  `past.${which}.${layer}.${slot}`;
+
 function sharedInputs(g: GraphBuilder, arch: Architecture, kind: SharedKind): Shared | undefined {
   const { headDim, numKvHeads, numLayers } = arch.config;
   if (kind === 'none') return undefined;
@@ -98,43 +123,34 @@ export function forwardGraph(
  */
 function margins(g: GraphBuilder, decoder: Decoder, hidden: Node): Node {
   const logits = decoder.logitsOf(hidden, g.input('tokens', ['K'], 'i64'));
-  return g.reduceSum(g.mul(logits, g.input('weights', ['B', 'K'])), [1]);
+  return g.reduceSum(g.mul(logits, g.input('weights', [hidden.shape[0]!, 'K'])), [1]);
 }
 
 /** sum over b of share[b] * loss(margin[b]); `share` [B] is 1/n for the mean over n pairs. */
 function pairLoss(g: GraphBuilder, margin: Node, objective: Objective): Node {
   const each = objective === 'margin' ? g.neg(margin) : g.softplus(g.neg(margin));
-  return g.reduceSum(g.mul(each, g.input('share', ['B'])), [0]);
+  return g.reduceSum(g.mul(each, g.input('share', [margin.shape[0]!])), [0]);
 }
 
 /**
- * One mask step (arXiv 2512.16914, stage 2): forward and backward of ONE position per pair against cached keys and values.
- * Inputs `gate.<kind>.<layer>` [B, components]; outputs `loss` [], `margin` [B] and `grad.<kind>.<layer>`
- * [B, components], the gradient of the loss for each pair's own gates.
+ * One mask step (arXiv 2512.16914, stage 2): forward and backward of ONE position per pair against cached keys and values, for
+ * as many pairs as there are slots (B of them). Inputs `gate.<kind>.<layer>` [B, components]; outputs `loss` [], `margin` [B]
+ * and `grad.<kind>.<layer>` [B, components], the gradient of the loss for each pair's own gates.
  */
 export function maskGraph(
   { arch, tensors, overlay }: GraphContext,
-  { objective, shared }: { objective: Objective; shared: Exclude<SharedKind, 'live'> },
+  { objective, shared, slots }: { objective: Objective; shared: Exclude<SharedKind, 'live'>; slots: number },
 ): Graph {
   const g = new GraphBuilder();
   const gates = new Map<string, Node>();
   const gate: Gate = (layer, kind, y) => {
     const count = y.shape[1] as number;
-    const input = g.input(`gate.${kind}.${layer}`, ['B', count]);
+    const input = g.input(`gate.${kind}.${layer}`, [slots, count]);
     gates.set(`${kind}.${layer}`, input);
-    return g.mul(y, kind === 'mlp' ? input : g.reshape(input, ['B', count, 1]));
+    return g.mul(y, kind === 'mlp' ? input : g.reshape(input, [slots, count, 1]));
   };
   const decoder = new Decoder(g, arch, tensors, overlay, gate);
-  const own = ownInputs(g, arch, true);
-  const one: Sequences = {
-    ...own,
-    length: 1,
-    ids: g.input('ids', ['B', 1], 'i64'),
-    rotary: rotaryInputs(g, arch, '', ['B', 1]),
-    bias: (kind) => g.input(`bias.${kind}`, ['B', 1, 'P+1']),
-    sharedBias: () => g.input('bias.prefix', ['B', 1, 'S']),
-  };
-  const { hidden } = decoder.run(one, { shared: sharedInputs(g, arch, shared) });
+  const { hidden } = decoder.run(slotInputs(g, arch, slots), { shared: sharedInputs(g, arch, shared) });
   const margin = margins(g, decoder, hidden);
   const loss = pairLoss(g, margin, objective);
   const names = [...gates.keys()];

@@ -43,8 +43,9 @@ class Emitter {
   });
   private readonly values = new Map<Node, string>();
   private readonly constants = new Map<string, string>();
-  private readonly symbols = new Map<string, { input: string; axis: number }>();
+  private readonly symbols = new Map<string, { input: string; axis: number; less: number }>();
   private readonly extents = new Map<Dim, string>();
+  private readonly lasts = new Map<string, { start: string; pads: string }>();
   private count = 0;
 
   get graph() {
@@ -76,6 +77,15 @@ class Emitter {
       }),
     );
     return name;
+  }
+
+  /** Parts of extent 1 of an axis. */
+  split(input: string, axis: number, parts: number): string[] {
+    if (parts === 1) return [input];
+    const first = this.op('Split', [input], { axis, num_outputs: parts });
+    const rest = Array.from({ length: parts - 1 }, () => `v${this.count++}`);
+    this.graph.node.at(-1)!.output.push(...rest);
+    return [first, ...rest];
   }
 
   private initializer(tensor: Partial<TensorProto> & { name: string }): string {
@@ -131,9 +141,9 @@ class Emitter {
   input(node: Node, name: string): void {
     this.graph.input.push(valueInfo(name, node));
     node.shape.forEach((dim, axis) => {
-      if (typeof dim === 'string' && /^\w+$/.test(dim) && !this.symbols.has(dim)) {
-        this.symbols.set(dim, { input: name, axis });
-      }
+      const [, symbol, more = '0'] = /^([A-Za-z]\w*)(?:\+(\d+))?$/.exec(String(dim)) ?? [];
+      if (symbol && !this.symbols.has(symbol))
+        this.symbols.set(symbol, { input: name, axis, less: Number(more) });
     });
     this.values.set(node, name);
   }
@@ -147,7 +157,9 @@ class Emitter {
         const factors = names.map((symbol) => {
           const source = this.symbols.get(symbol);
           if (!source) throw new Error(`no graph input has an axis of extent ${symbol}`);
-          return this.op('Shape', [source.input], { start: source.axis, end: source.axis + 1 });
+          const { input, axis, less } = source;
+          const extent = this.op('Shape', [input], { start: axis, end: axis + 1 });
+          return less === 0 ? extent : this.op('Sub', [extent, this.i64([less])]);
         });
         if (coefficient !== 1 || factors.length === 0) factors.push(this.i64([coefficient]));
         return factors.reduce((a, b) => this.op('Mul', [a, b]));
@@ -156,6 +168,18 @@ class Emitter {
       this.extents.set(dim, name);
     }
     return name;
+  }
+
+  /** Where the last `length` of `columns` begin, and Pad's `pads` that make `columns` of them. */
+  last(length: Dim, columns: Dim): { start: string; pads: string } {
+    const key = `${length} of ${columns}`;
+    let made = this.lasts.get(key);
+    if (made === undefined) {
+      const start = this.op('Sub', [this.extent(columns), this.extent(length)]);
+      made = { start, pads: this.op('Concat', [start, this.i64([0])], { axis: 0 }) };
+      this.lasts.set(key, made);
+    }
+    return made;
   }
 
   /** An int64 shape tensor. With `infer` the last symbolic extent is left to Reshape's -1. */
@@ -285,6 +309,18 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
       transA ? flip(a!, left.shape.length) : a!,
       transB ? flip(b!, right.shape.length) : b!,
     ]);
+  },
+  raggedMatmul: (e, node, [a, ...each]) => {
+    const { transB } = node.op as { transB: boolean };
+    const axis = e.i64([3]);
+    const columns = (transB ? node.inputs[0]! : node).shape[3]!;
+    const products = e.split(a!, 1, each.length).map((part, i) => {
+      const { start, pads } = e.last(node.inputs[i + 1]!.shape[3]!, columns);
+      if (!transB) return e.op('Pad', [e.op('MatMul', [part, each[i]!]), pads, '', axis]);
+      const used = e.op('Slice', [part, start, e.extent(columns), axis]);
+      return e.op('MatMul', [used, e.op('Transpose', [each[i]!], { perm: [0, 1, 3, 2] })]);
+    });
+    return e.op('Concat', products, { axis: 1 });
   },
   reshape: (e, node, [x]) => e.op('Reshape', [x!, e.shape(node.shape, true)]),
   transpose: (e, node, [x]) =>

@@ -37,6 +37,22 @@ const product = (transA: boolean, transB: boolean, a: number[], b: number[]): Ca
   build: (g, [x, y]) => g.matmul(x!, y!, { transA, transB }),
 });
 
+/** Parts of x with constant matrices [2, 1, 2, 3], [2, 1, 2, 1] and [2, 1, 2, 4]; the longest is shorter than the columns. */
+const ragged = (transB: boolean): Case => ({
+  inputs: [{ shape: transB ? [2, 3, 2, 5] : [2, 3, 2, 2] }],
+  indices: {
+    a: [1, -2, 3, 0, 2, 1, -1, 1, 2, -3, 1, 2],
+    b: [2, -1, 1, 3],
+    c: [1, 0, -1, 2, 2, 1, 1, -2, 3, 1, 0, -1, 1, 1, -2, 2],
+  },
+  build: (g, [x], index) => {
+    const each = Object.values(index).map((values) =>
+      g.reshape(g.cast(values, 'f32'), [2, 1, 2, (values.shape[0] as number) / 4]),
+    );
+    return g.raggedMatmul(x!, each, { columns: 5, transB });
+  },
+});
+
 const cases: Record<string, Case> = {
   add: pairwise('add'),
   sub: pairwise('sub'),
@@ -61,6 +77,8 @@ const cases: Record<string, Case> = {
   'matmul batched a^T': product(true, false, [2, 4, 3], [2, 4, 5]),
   'matmul batched b^T, broadcast': product(false, true, [2, 2, 3, 4], [1, 2, 5, 4]),
   'matmul batched both': product(true, true, [2, 4, 3], [2, 5, 4]),
+  raggedMatmul: ragged(false),
+  'raggedMatmul b^T': ragged(true),
   reshape: { inputs: [{ shape: [2, 6] }], build: (g, [x]) => g.exp(g.reshape(x!, [3, 4])) },
   transpose: { inputs: [{ shape: [2, 3, 4] }], build: (g, [x]) => g.exp(g.transpose(x!, [2, 0, 1])) },
   concat: { inputs: [{ shape: [2, 3] }, { shape: [2, 4] }], build: (g, [a, b]) => g.concat([a!, b!, a!], 1) },

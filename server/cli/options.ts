@@ -67,6 +67,11 @@ export function repeated<T>(inner: Option<T>): Option<NonNullable<T>[]> {
   >;
 }
 
+/** The last argument, which takes all words that are left, at least one. */
+export function rest<T>(inner: Option<T>): Option<NonNullable<T>[]> {
+  return { ...repeated(inner), required: true };
+}
+
 /** A switch without a value. */
 export function toggle(summary: string): Option<boolean> {
   return option({ placeholder: null, summary, fallback: false, parse: () => true });

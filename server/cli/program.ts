@@ -74,8 +74,14 @@ function addCommand(
 ): void {
   command.description(`${spec.summary[0]!.toUpperCase()}${spec.summary.slice(1)}.`).summary(spec.summary);
   for (const [name, option] of Object.entries(spec.arguments)) {
-    const argument = new Argument(option.required ? `<${name}>` : `[${name}]`, describe(option));
-    command.addArgument(argument.argParser((text: string) => option.parse(text, name)));
+    const many = option.repeatable ? `${name}...` : name;
+    const argument = new Argument(option.required ? `<${many}>` : `[${many}]`, describe(option));
+    command.addArgument(
+      argument.argParser((text: string, before: unknown) => {
+        const value = option.parse(text, name);
+        return option.repeatable ? [...((before as unknown[]) ?? []), value] : value;
+      }),
+    );
   }
   for (const [name, option] of Object.entries(spec.options)) command.addOption(toCommander(name, option));
   command.option('--json', 'print events and the result as JSON, one object per line');

@@ -33,6 +33,13 @@ export interface Decoding {
   top_p?: number;
   top_k?: number;
   seed?: number;
+  /** Name of the model on the server that made the completion; absent for one made here. */
+  endpoint?: string;
+  /**
+   * Of a server's completion: whether it `returned` the token ids, or only text, whose tokens by our tokenizer these
+   * are: `encoded` where nothing the server tells speaks against them, `recut` where it had cut the text otherwise.
+   */
+  ids?: 'returned' | 'encoded' | 'recut';
 }
 
 /** Prompt and completion of one problem. The ids are the truth; `text` is derived from `completion_ids`. */

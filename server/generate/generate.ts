@@ -22,6 +22,21 @@ export interface Completion {
   ids: number[];
   /** Ended at maxTokens and not at a stop. */
   truncated: boolean;
+  /** Where it was made, if not here. */
+  served?: Served;
+}
+
+/** What a server told of a completion. */
+export interface Served {
+  /** The model's name there. */
+  model: string;
+  /**
+   * Where the token ids come from: the server returned them; or it returned text, and they are that text's tokens by
+   * this tokenizer, alike as far as the server tells (`encoded`) or known to be cut otherwise than there (`recut`).
+   */
+  ids: 'returned' | 'encoded' | 'recut';
+  /** Log-probability of every id in nats, null where the server told none; absent where it told none at all. */
+  logProbabilities?: (number | null)[];
 }
 
 export interface GenerateOptions {

@@ -4,8 +4,9 @@ import type { Decoding, Problem, Trace } from '../data/records.ts';
 import { InputError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { Rng } from '../random.ts';
+import { type Completer, completerOf } from './completer.ts';
 import type { Runner } from './forward.ts';
-import { generate } from './generate.ts';
+import type { Served } from './generate.ts';
 import { greedy, type Sampling } from './sampler.ts';
 import { Stopper, type StopRule } from './stop.ts';
 
@@ -69,19 +70,20 @@ export function sharedPrefix(prompts: readonly (readonly number[])[]): number[] 
 
 /** One greedy trace per problem. */
 export async function greedyTraces(
-  runner: Runner,
+  source: Runner | Completer,
   problems: readonly Problem[],
   options: TraceOptions,
   hooks: TraceHooks,
 ): Promise<Trace[]> {
-  const prompts = encodePrompts(runner.model, problems);
+  const completer = completerOf(source);
+  const prompts = encodePrompts(completer.model, problems);
   const jobs = problems.map((problem, i) => ({
     problem,
     prompt: prompts[i]!,
     sampling: greedy,
     key: 'greedy',
   }));
-  return complete(runner, jobs, options, hooks, { strategy: 'greedy' });
+  return complete(completer, jobs, options, hooks, { strategy: 'greedy' });
 }
 
 /**
@@ -89,13 +91,14 @@ export async function greedyTraces(
  * problem that still lacks counterparts. The result is ordered by problem, then by sample.
  */
 export async function sampledTraces(
-  runner: Runner,
+  source: Runner | Completer,
   problems: readonly Problem[],
   greedyOf: readonly Trace[],
   options: SampleOptions,
   hooks: TraceHooks,
 ): Promise<Trace[]> {
-  const prompts = encodePrompts(runner.model, problems);
+  const completer = completerOf(source);
+  const prompts = encodePrompts(completer.model, problems);
   const found = problems.map(() => 0);
   const traces = problems.map((): Trace[] => []);
   for (let sample = 0; sample < options.samples; sample++) {
@@ -111,7 +114,7 @@ export async function sampledTraces(
         topK: options.topK,
       },
     }));
-    const round = await complete(runner, jobs, options, hooks, {
+    const round = await complete(completer, jobs, options, hooks, {
       strategy: 'sample',
       top_p: options.topP,
       top_k: options.topK,
@@ -127,18 +130,17 @@ export async function sampledTraces(
 }
 
 async function complete(
-  runner: Runner,
+  completer: Completer,
   jobs: readonly { problem: Problem; prompt: number[]; sampling: Sampling; key: string }[],
   options: TraceOptions,
   hooks: TraceHooks,
   decoding: Decoding,
 ): Promise<Trace[]> {
-  const { model, sharedIds } = runner;
+  const { model, sharedIds } = completer;
   const stopper = new Stopper(model.tokenizer, model.config.eosTokenIds, options.stop);
   const skip = sharedIds.length;
   const traces = new Array<Trace>(jobs.length);
-  await generate(
-    runner,
+  await completer.complete(
     jobs.map(({ problem, prompt, sampling, key }) => ({
       ids: prompt.slice(skip),
       sampling,
@@ -150,15 +152,31 @@ async function complete(
       stop: stopper.isOver,
       signal: hooks.signal,
       ...(hooks.onTokens && { onTokens: hooks.onTokens }),
-      onDone(i, { ids, truncated }) {
+      onDone(i, { ids, truncated, served }) {
         const { problem, prompt, sampling, key } = jobs[i]!;
-        const used = sampling.temperature > 0 ? { ...decoding, temperature: sampling.temperature } : decoding;
-        traces[i] = makeTrace(stopper, problem, prompt, stopper.trim(ids), truncated, used, key);
+        const used = {
+          ...decoding,
+          ...(sampling.temperature > 0 && { temperature: sampling.temperature }),
+          ...(served && { endpoint: served.model, ids: served.ids }),
+        };
+        const kept = stopper.trim(ids);
+        traces[i] = {
+          ...makeTrace(stopper, problem, prompt, kept, truncated, used, key),
+          ...logProbabilities(served, kept.length),
+        };
         hooks.onTrace?.(traces[i]!);
       },
     },
   );
   return traces;
+}
+
+/** Of the ids that are kept. */
+function logProbabilities(
+  served: Served | undefined,
+  kept: number,
+): { log_probabilities?: (number | null)[] } {
+  return served?.logProbabilities ? { log_probabilities: served.logProbabilities.slice(0, kept) } : {};
 }
 
 function makeTrace(

@@ -1,8 +1,8 @@
 import type { Signal } from '../control.ts';
 import { extractAnswer, isCorrect } from '../data/answers.ts';
 import type { Pair, Trace } from '../data/records.ts';
+import { type Completer, completerOf } from '../generate/completer.ts';
 import type { Runner } from '../generate/forward.ts';
-import { generate } from '../generate/generate.ts';
 import { greedy } from '../generate/sampler.ts';
 import { Stopper } from '../generate/stop.ts';
 import type { TraceOptions } from '../generate/traces.ts';
@@ -102,14 +102,21 @@ export async function branchingPairs(
   {
     signal,
     walk = 'deviations',
+    completer = completerOf(runner),
     onProgress,
-  }: { signal: Signal; walk?: Walk; onProgress?: (resolved: number, total: number) => void },
+  }: {
+    signal: Signal;
+    walk?: Walk;
+    /** Completes the branches; by default the runner does. */
+    completer?: Completer;
+    onProgress?: (resolved: number, total: number) => void;
+  },
 ): Promise<{ pairs: Pair[]; report: BranchingReport }> {
   const { model } = runner;
   const skip = runner.sharedIds.length;
   const stopper = new Stopper(model.tokenizer, model.config.eosTokenIds, options.stop);
   // Under dynamic scaling a prefix's cache depends on the length that it is part of, so it cannot be forked.
-  const forks = model.config.ropeScaling.type !== 'dynamic';
+  const forks = completer.takesKv && model.config.ropeScaling.type !== 'dynamic';
   const walks = await runner.forward(
     all.map(({ sampled }) => ({
       ids: [...sampled.prompt_ids, ...sampled.completion_ids].slice(skip),
@@ -136,10 +143,11 @@ export async function branchingPairs(
     const open = states.filter((s) => s.pivot < 0 && s.next < s.positions.length);
     onProgress?.(states.length - open.length, states.length);
     if (open.length === 0) break;
-    const completed = await generate(
-      runner,
+    const completed = await completer.complete(
       open.map(({ contrast: { sampled }, kv, positions, next }) => ({
-        ids: [...sampled.prompt_ids, ...sampled.completion_ids.slice(0, positions[next]! + 1)].slice(skip),
+        ids: [...sampled.prompt_ids, ...sampled.completion_ids.slice(0, positions[next]! + 1)].slice(
+          completer.sharedIds.length,
+        ),
         ...(kv && { kv }),
         sampling: greedy,
         maxTokens: Math.max(1, options.maxTokens - positions[next]! - 1),

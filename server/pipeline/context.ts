@@ -21,6 +21,7 @@ export type StageEvent =
       values: number[];
     }
   | { event: 'step'; report: StepReport }
+  | { event: 'notice'; level: 'info' | 'warning'; text: string }
   | { event: 'stage'; stage: string; state: 'started' | 'finished' | 'kept'; seconds: number };
 
 /** A loaded model, asked to stop through `signal`, telling through `emit`. */

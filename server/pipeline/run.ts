@@ -81,18 +81,31 @@ export async function runAll(
     variants = [],
     device,
     until = null,
-  }: { seed: number; variants?: readonly VariantName[]; device: string; until?: StageName | null },
+    remote = null,
+  }: {
+    seed: number;
+    variants?: readonly VariantName[];
+    device: string;
+    until?: StageName | null;
+    /** Generates traces and completes branches in place of the model here. */
+    remote?: Remote | null;
+  },
 ): Promise<Report | null> {
   const { model, run } = context;
   const { given } = data;
   const seconds: Report['stages'] = {};
   const { traces, summary: generated } = given?.traces
     ? await importTraces(context, given.traces)
-    : await generateStage(context, { problems: data.train, settings: settings.generate, seed });
+    : await generateStage(context, { problems: data.train, settings: settings.generate, seed, remote });
   if (until === 'generate') return null;
   const { pairs: all, summary: located } = given?.pairs
     ? await importPairs(context, given.pairs)
-    : await localizeStage(context, { traces, settings: settings.localize, generation: settings.generate });
+    : await localizeStage(context, {
+        traces,
+        settings: settings.localize,
+        generation: settings.generate,
+        remote,
+      });
   if (until === 'localize') return null;
   const pairs = usablePairs(all);
   const controlText = encodeTexts(model, data.text);

@@ -1,7 +1,19 @@
-import { DEVICE_WORDS, SEED, THREADS } from '../../engine/experiment/fields.ts';
+import { endpointDefaults } from '../../engine/experiment/endpoint.ts';
+import { about, DEVICE_WORDS, endpointFields, SEED, THREADS } from '../../engine/experiment/fields.ts';
 import { InputError } from '../../errors.ts';
+import { parseShard, type Shard } from '../../runs/shard.ts';
 import { integer, real } from '../numbers.ts';
-import { choice, optionalChoice, repeated, required, toggle } from '../options.ts';
+import {
+  choice,
+  flagOf,
+  option,
+  optionalChoice,
+  quote,
+  repeated,
+  required,
+  text,
+  toggle,
+} from '../options.ts';
 import { file, folder, namedFile, newFolder } from '../paths.ts';
 
 /** Where the model is and what runs it. */
@@ -21,6 +33,56 @@ export const runOptions = {
   seed: integer('N', SEED.about, { min: SEED.min, max: SEED.max, fallback: 0 }),
   resume: toggle('go on from finished work in --out (this is the default)'),
   fresh: toggle('delete what earlier runs of this command left in --out and start over'),
+};
+
+/** A server that generates in place of the model here. */
+export const endpointOptions = {
+  endpoint: text('URL', about.endpointUrl),
+  endpointModel: text('NAME', about.endpointModel),
+  endpointConcurrency: integer('N', endpointFields.concurrency.about, {
+    min: endpointFields.concurrency.min,
+    max: endpointFields.concurrency.max,
+    fallbackText: String(endpointDefaults.concurrency),
+  }),
+  endpointTimeout: integer('S', endpointFields.timeout.about, {
+    min: endpointFields.timeout.min,
+    max: endpointFields.timeout.max,
+    fallbackText: String(endpointDefaults.timeout),
+  }),
+  endpointRetries: integer('N', endpointFields.retries.about, {
+    min: endpointFields.retries.min,
+    max: endpointFields.retries.max,
+    fallbackText: String(endpointDefaults.retries),
+  }),
+  endpointKeyEnv: text('VARIABLE', about.endpointKeyEnv),
+};
+
+/** A server is named by address and model; the rest says how to ask it. */
+export function checkEndpoint(
+  values: { endpoint: string | undefined; endpointModel: string | undefined },
+  given: ReadonlySet<string>,
+): void {
+  if (values.endpoint !== undefined && values.endpointModel === undefined) {
+    throw new InputError('--endpoint', "needs the model's name there", 'Add --endpoint-model NAME.');
+  }
+  const stray = Object.keys(endpointOptions).find((key) => given.has(key));
+  if (values.endpoint === undefined && stray !== undefined) {
+    throw new InputError(flagOf(stray), 'has no meaning without a server', 'Add --endpoint URL.');
+  }
+}
+
+/** A part of a stage's work, for a scheduler that runs many. */
+export const shardOption = {
+  shard: option<Shard | undefined>({
+    placeholder: 'I/N',
+    summary: 'do only part I of N, in a run folder of its own; `cca merge` puts the parts together',
+    range: '1/N to N/N',
+    parse: (value, flag): Shard => {
+      const shard = parseShard(value);
+      if (shard) return shard;
+      throw new InputError(flag, `${quote(value)} is no part of a whole`, 'Give I/N, from 1/N to N/N.');
+    },
+  }),
 };
 
 export const promptOptions = {

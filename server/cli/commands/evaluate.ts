@@ -10,6 +10,7 @@ import {
   refuseResumeWithFresh,
   runOptions,
   scale,
+  shardOption,
 } from './common.ts';
 import { checkNames, decodingOptions, evaluateOptions } from './settings.ts';
 
@@ -36,6 +37,7 @@ run folder. Without --patch the base model alone is measured.
     maxTokens: decodingOptions.maxTokens,
     batch: decodingOptions.batch,
     ...evaluateOptions,
+    ...shardOption,
     ...runOptions,
   },
   validate: (values, given) => {

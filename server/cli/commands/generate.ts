@@ -1,5 +1,13 @@
 import { command } from '../command.ts';
-import { modelOptions, problemOptions, refuseResumeWithFresh, runOptions } from './common.ts';
+import {
+  checkEndpoint,
+  endpointOptions,
+  modelOptions,
+  problemOptions,
+  refuseResumeWithFresh,
+  runOptions,
+  shardOption,
+} from './common.ts';
 import { counterparts, decodingOptions, presetOption, sampleOptions } from './settings.ts';
 
 export const generate = command({
@@ -8,7 +16,13 @@ export const generate = command({
   details: `Writes traces.jsonl to the run folder: per problem one greedy trace, and sampled
 ones until enough have the other outcome.
 
-  cca generate --model my-model --problems train.jsonl --out runs/first`,
+  cca generate --model my-model --problems train.jsonl --out runs/first
+
+On a server that serves the model, and as a part of a job array:
+
+  cca generate --model my-model --problems train.jsonl --out runs/first \\
+      --endpoint http://node7:8000 --endpoint-model my-model
+  cca generate --model my-model --problems train.jsonl --shard $I/8 --out part-$I`,
   arguments: {},
   options: {
     ...modelOptions,
@@ -17,7 +31,12 @@ ones until enough have the other outcome.
     ...sampleOptions,
     counterparts,
     ...decodingOptions,
+    ...endpointOptions,
+    ...shardOption,
     ...runOptions,
   },
-  validate: refuseResumeWithFresh,
+  validate: (values, given) => {
+    refuseResumeWithFresh(values);
+    checkEndpoint(values, given);
+  },
 });

@@ -1,5 +1,6 @@
 import type { Handler } from '../command.ts';
 import { amplify } from './amplify.ts';
+import { benchmark } from './benchmark.ts';
 import { evaluate } from './evaluate.ts';
 import { generate } from './generate.ts';
 import { attribute, diff, score } from './inspect.ts';
@@ -7,7 +8,7 @@ import { localize } from './localize.ts';
 import { mask } from './mask.ts';
 import { apply, exportCommand, revert } from './patch.ts';
 import { run } from './run.ts';
-import { devices, runsCompare, runsDelete, runsList, runsShow } from './runs.ts';
+import { devices, merge, runsCompare, runsDelete, runsList, runsShow } from './runs.ts';
 
 /** Every command, in the order of the help. */
 export const COMMANDS = {
@@ -17,6 +18,8 @@ export const COMMANDS = {
   mask,
   amplify,
   evaluate,
+  benchmark,
+  merge,
   score,
   attribute,
   diff,

@@ -2,7 +2,14 @@ import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { required } from '../options.ts';
 import { file } from '../paths.ts';
-import { modelOptions, refuseResumeWithFresh, runOptions } from './common.ts';
+import {
+  checkEndpoint,
+  endpointOptions,
+  modelOptions,
+  refuseResumeWithFresh,
+  runOptions,
+  shardOption,
+} from './common.ts';
 import { counterparts, decodingOptions, localizeOptions, presetOption } from './settings.ts';
 
 const { maxTokens, stop, batch } = decodingOptions;
@@ -31,7 +38,12 @@ every pivot.
     maxTokens: { ...maxTokens, ...asGenerated },
     stop: { ...stop, ...asGenerated },
     batch,
+    ...endpointOptions,
+    ...shardOption,
     ...runOptions,
   },
-  validate: refuseResumeWithFresh,
+  validate: (values, given) => {
+    refuseResumeWithFresh(values);
+    checkEndpoint(values, given);
+  },
 });

@@ -5,7 +5,9 @@ import { integer } from '../numbers.ts';
 import { assignment, optionalChoice, repeated, toggle } from '../options.ts';
 import { existingPath, file, folder, newFolder } from '../paths.ts';
 import {
+  checkEndpoint,
   controlOptions,
+  endpointOptions,
   guardSuites,
   modelOptions,
   promptOptions,
@@ -105,11 +107,13 @@ edited in its documents, and a circuit of your own:
     ...maskTrainingOptions,
     ...amplifyOptions,
     ...evaluateOptions,
+    ...endpointOptions,
   },
   validate: (values, given) => {
     if (values.resume && values.fresh) {
       throw new InputError('--resume', 'excludes --fresh', 'Give one of them.');
     }
+    checkEndpoint(values, given);
     checkNames('--controls', values.controls);
     checkNames('--watch', values.watch);
     if (values.redo && values.fresh) {

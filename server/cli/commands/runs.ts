@@ -1,7 +1,7 @@
 import { command } from '../command.ts';
-import { required, toggle } from '../options.ts';
-import { folder } from '../paths.ts';
-import { modelOptions } from './common.ts';
+import { required, rest, toggle } from '../options.ts';
+import { folder, newFolder } from '../paths.ts';
+import { modelOptions, runOptions } from './common.ts';
 
 const runFolder = required(folder('run folder'));
 
@@ -31,6 +31,21 @@ export const runsDelete = command({
   summary: 'delete what a run has made; other files in its folder are kept',
   arguments: { run: runFolder },
   options: {},
+});
+
+export const merge = command({
+  name: 'merge',
+  summary: 'put the shards of a run together, as if one run had done it all',
+  details: `Takes the run folders of all shards of generate, localize or evaluate, in any
+order, and writes the run folder of the whole: the same traces, pairs, answers and
+figures, byte for byte, as one run on the same device gives. Refuses shards of
+different runs, and shards that are missing, given twice or not finished. The
+next stage goes on from there.
+
+  for i in 1 2 3; do cca generate ... --shard $i/3 --out part-$i; done
+  cca merge part-1 part-2 part-3 --out runs/first`,
+  arguments: { shards: rest(folder('run folders of the shards')) },
+  options: { out: required(newFolder('run folder of the whole')), fresh: runOptions.fresh },
 });
 
 export const devices = command({

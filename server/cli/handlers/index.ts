@@ -1,7 +1,9 @@
 import type { Handlers } from '../commands/index.ts';
 import { attributeHandlers } from './attribute.ts';
+import { benchmarkHandlers } from './benchmark.ts';
 import { deviceHandlers } from './devices.ts';
 import { diffHandlers } from './diff.ts';
+import { mergeHandlers } from './merge.ts';
 import { patchHandlers } from './patch.ts';
 import { runHandlers } from './run.ts';
 import { runsHandlers } from './runs.ts';
@@ -12,10 +14,12 @@ import { stageHandlers } from './stages.ts';
 export const handlers: Handlers = {
   ...runHandlers,
   ...stageHandlers,
+  ...benchmarkHandlers,
   ...scoreHandlers,
   ...attributeHandlers,
   ...diffHandlers,
   ...patchHandlers,
   ...runsHandlers,
+  ...mergeHandlers,
   ...deviceHandlers,
 };

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Engine } from '../../engine/client.ts';
+import { endpointOf } from '../../engine/experiment/endpoint.ts';
 import {
   type Experiment,
   readExperiment,
@@ -108,6 +109,7 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     from,
     pairs,
     circuit,
+    endpoint: givenEndpoint(values),
     settings:
       values.set.length > 0
         ? merged(own.settings ?? {}, readSettings(Object.fromEntries(values.set), '--set'))
@@ -120,6 +122,14 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
   };
   if (watch && !controls) together.controls = withGuard(own.controls, watch);
   return together as Experiment;
+}
+
+/** As an experiment has it: without the fields that are not set. */
+function givenEndpoint(values: RunValues): Experiment['endpoint'] {
+  const endpoint = endpointOf(values);
+  if (!endpoint) return undefined;
+  const { apiKeyEnv, ...rest } = endpoint;
+  return { ...rest, ...(apiKeyEnv !== null && { apiKeyEnv }) };
 }
 
 function withGuard(

@@ -32,6 +32,9 @@ export class StageListener {
         this.io.emit({ event: 'message', level: 'info', text });
         break;
       }
+      case 'notice':
+        this.io.emit({ event: 'message', level: event.level, text: event.text });
+        break;
       case 'stage':
         this.stage(event);
         break;

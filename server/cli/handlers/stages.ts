@@ -1,3 +1,4 @@
+import { endpointOf } from '../../engine/experiment/endpoint.ts';
 import { resolveSettings } from '../../engine/experiment/settings.ts';
 import type { EvaluationReport } from '../../engine/jobs/evaluate.ts';
 import type { Io } from '../command.ts';
@@ -45,7 +46,14 @@ const listen = (io: Io, stage: string) => ({
 export const stageHandlers: Pick<Handlers, 'generate' | 'localize' | 'mask' | 'amplify' | 'evaluate'> = {
   generate: async (values, io) => {
     const { generate: settings } = resolveSettings(values.preset, overridesOf(values));
-    const params = { ...runOf(values), problems: problemsOf(values), prompts: promptsOf(values), settings };
+    const params = {
+      ...runOf(values),
+      problems: problemsOf(values),
+      prompts: promptsOf(values),
+      settings,
+      endpoint: endpointOf(values),
+      shard: values.shard ?? null,
+    };
     const summary = await withEngine((engine) => engine.call('generate', params, listen(io, 'generate')));
     const { problems, traces, tokens, greedyCorrect, contrasted } = summary;
     const text = `${traces} traces of ${problems} problems (${tokens} tokens) in ${values.out}/traces.jsonl
@@ -63,6 +71,8 @@ problems with a trace of the other outcome: ${contrasted}\n`;
       limit: values.limit ?? null,
       settings,
       generation: overrides.generate ?? {},
+      endpoint: endpointOf(values),
+      shard: values.shard ?? null,
     };
     const summary = await withEngine((engine) => engine.call('localize', params, listen(io, 'localize')));
     const { pairs, contrasts, completions, naiveCompletions, unresolved } = summary;
@@ -138,13 +148,19 @@ ${weights} weights in ${values.out}/patch.safetensors\n`;
       patch: patchOf(values),
       against: patchOf({ patch: values.against, scale: 1 }),
       settings,
+      shard: values.shard ?? null,
     };
     const report = await withEngine((engine) => engine.call('evaluate', params, listen(io, 'evaluate')));
+    if (report.kind === 'shard') {
+      const text = `shard ${report.shard}: ${report.items} answers in ${values.out}; \`cca merge\` makes the report of all shards\n`;
+      return { data: { ...report }, text };
+    }
     return { data: { ...report }, text: `${show(report)}\nreport: ${values.out}/report.json\n` };
   },
 };
 
-function show(report: EvaluationReport): string {
+/** An evaluation's figures for people. */
+export function show(report: EvaluationReport): string {
   if (report.kind === 'accuracy') {
     const rows = Object.entries(report.controls).map(([name, figures]) => accuracyRow(name, figures));
     return table(['suite', 'accuracy', '95 %', 'n'], [accuracyRow('target', report.target), ...rows]);

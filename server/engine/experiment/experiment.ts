@@ -7,6 +7,7 @@ import {
   amplifyFields,
   baselineEpochs,
   DEVICE_WORDS,
+  endpointFields,
   evaluateFields,
   generateFields,
   guardFields,
@@ -195,6 +196,17 @@ const experiment = object(
     seeds: integer({ about: 'repeat with this many seeds, from `seed` on', min: 1, max: 1000 }),
     limit: integer({ about: 'take only the first problems of every split', min: 1 }),
     controlLimit: integer({ about: 'take only the first items of every control file', min: 1 }),
+    endpoint: object(
+      { url: text(about.endpointUrl), model: text(about.endpointModel) },
+      {
+        ...each(endpointFields, integer),
+        apiKeyEnv: text(about.endpointKeyEnv, {
+          source: '^[A-Za-z_][A-Za-z0-9_]*$',
+          remedy: 'Give the name of a variable, not the key.',
+        }),
+      },
+      'stage 1 by a server',
+    ),
     device: oneOf(DEVICE_WORDS, 'where the model runs'),
     threads: integer(THREADS),
   },

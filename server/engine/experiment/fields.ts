@@ -56,6 +56,12 @@ export const evaluateFields = {
   maxAnswerTokens: { about: 'longest answer to an open control question, in tokens', min: 1, max: 1_000_000 },
 } satisfies Record<string, Bounds>;
 
+export const endpointFields = {
+  concurrency: { about: 'requests in flight at most', min: 1, max: 4096 },
+  timeout: { about: 'seconds without an answer after which a request is sent again', min: 1, max: 300 },
+  retries: { about: 'how often a failed request is sent again', min: 0, max: 1000 },
+} satisfies Record<string, Bounds>;
+
 export const baselineEpochs = {
   about: 'passes over the correct traces',
   min: 1,
@@ -73,6 +79,10 @@ export const about = {
   optimizer: 'plain gradient descent, or Adam',
   schedule: 'learning rate after the warm-up: level, or a cosine down to 5 %',
   neurons: 'weights of a chosen neuron: its up_proj row, or also its gate_proj row and down_proj column',
+  endpointUrl:
+    'a server with the protocol of OpenAI completions (vLLM, SGLang, llama.cpp) that serves the model: it generates traces and completes branches; without it nothing reaches the network',
+  endpointModel: "the model's name on that server",
+  endpointKeyEnv: 'environment variable that holds its API key; the key is stored nowhere',
   stop: 'end a completion at these texts, beside the end of its answer sentence',
 } as const;
 

@@ -1,5 +1,6 @@
 /** From an experiment and what was given beside it to the parameters of the run job. */
 import path from 'node:path';
+import { endpointDefaults } from '../../endpoint/settings.ts';
 import type { ControlsRef } from '../inputs/controls.ts';
 import type { ProblemsRef } from '../inputs/problems.ts';
 import type { RunAllParams } from '../jobs/run.ts';
@@ -26,6 +27,7 @@ export function planRun(experiment: Experiment, given: SettingsOverrides = {}): 
     from: experiment.from ?? null,
     pairs: experiment.pairs ?? null,
     circuit: experiment.circuit ?? null,
+    endpoint: experiment.endpoint ? { ...endpointDefaults, ...experiment.endpoint } : null,
   };
 }
 

@@ -5,7 +5,9 @@ import type { Overlay } from '../../model/overlay.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import { compareSuites, flipsOf } from '../../pipeline/report.ts';
 import type { EvaluateSettings } from '../../pipeline/settings.ts';
-import { evaluateStage, type Outcomes } from '../../pipeline/stages/evaluate.ts';
+import { evaluateStage, type Outcomes, type Suites } from '../../pipeline/stages/evaluate.ts';
+import type { Run } from '../../runs/run.ts';
+import { type Shard, shardName } from '../../runs/shard.ts';
 import { type ControlsRef, loadControls } from '../inputs/controls.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
@@ -24,6 +26,8 @@ export interface EvaluateParams extends RunParams {
   /** What the patch is compared with; null for the base model. */
   against: PatchRef | null;
   settings: EvaluateSettings;
+  /** Only a part of the work, to be merged. */
+  shard?: Shard | null;
 }
 
 /** report.json of an evaluation. With a patch the fields are those of a run's report, else plain accuracies. */
@@ -37,11 +41,24 @@ export type EvaluationReport = {
   | { kind: 'accuracy'; target: Accuracy; controls: Record<string, Accuracy> }
 );
 
-/** Measures a model, or two against each other; writes report.json and flips.jsonl. */
+/** What one shard of an evaluation has done; its figures come with the whole. */
+export interface ShardReport {
+  kind: 'shard';
+  shard: string;
+  /** Items that were answered, those of both models counted. */
+  items: number;
+  seconds: number;
+}
+
+/** Measures a model, or two against each other; writes report.json and flips.jsonl (a shard: only the answers). */
 export const evaluate =
   (models: Models) =>
-  (params: EvaluateParams, context: JobContext<StageEvent | ReadyEvent>): Promise<EvaluationReport> => {
+  (
+    params: EvaluateParams,
+    context: JobContext<StageEvent | ReadyEvent>,
+  ): Promise<EvaluationReport | ShardReport> => {
     const { problems: ref, prompts, controls, controlLimit, patch, against, settings, seed } = params;
+    const { shard = null } = params;
     return inRunFolder(
       models,
       params,
@@ -73,36 +90,49 @@ export const evaluate =
               template: prompts.template,
               controlLimit,
               scale: patch?.scale ?? null,
+              ...(shard && { shard: shardName(shard) }),
             },
           },
         },
       }),
       async (run, { suites, models: sides }, { device }) => {
-        const { outcomes, seconds } = await evaluateStage(run, { models: sides, suites, settings });
-        const { base, amplified } = outcomes;
-        const head = {
-          seed,
-          model: { path: run.model.checkpoint.folder, hash: await run.model.checkpoint.hash() },
-          device: device.device,
-          stages: { evaluate: { seconds } },
-        };
-        let report: EvaluationReport;
-        if (amplified) {
-          const compared = compareSuites(base!, amplified, suites, seed);
-          report = {
-            kind: 'comparison',
-            ...head,
-            target: compared.problems.test!,
-            controls: compared.controls,
-          };
-          const flips = flipsOf(base!, amplified, suites);
-          run.run.writeArtefact('flips.jsonl', flips.map((flip) => `${JSON.stringify(flip)}\n`).join(''));
-        } else report = { kind: 'accuracy', ...head, ...accuracies(base!) };
-        run.run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
-        return report;
+        const { outcomes, seconds, items } = await evaluateStage(run, {
+          models: sides,
+          suites,
+          settings,
+          shard,
+        });
+        if (shard) return { kind: 'shard', shard: shardName(shard), items, seconds };
+        const { folder } = run.model.checkpoint;
+        const model = { path: folder, hash: await run.model.checkpoint.hash() };
+        return writeEvaluation(run.run, outcomes, suites, { seed, model, device: device.device, seconds });
       },
     );
   };
+
+/** Writes an evaluation's report and, where there are two models, the problems whose outcome changed. */
+export function writeEvaluation(
+  run: Run,
+  { base, amplified }: Readonly<Record<string, Outcomes>>,
+  suites: Suites,
+  {
+    seed,
+    model,
+    device,
+    seconds,
+  }: { seed: number; model: EvaluationReport['model']; device: string; seconds: number },
+): EvaluationReport {
+  const head = { seed, model, device, stages: { evaluate: { seconds } } };
+  let report: EvaluationReport;
+  if (amplified) {
+    const compared = compareSuites(base!, amplified, suites, seed);
+    report = { kind: 'comparison', ...head, target: compared.problems.test!, controls: compared.controls };
+    const flips = flipsOf(base!, amplified, suites);
+    run.writeArtefact('flips.jsonl', flips.map((flip) => `${JSON.stringify(flip)}\n`).join(''));
+  } else report = { kind: 'accuracy', ...head, ...accuracies(base!) };
+  run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
+  return report;
+}
 
 function accuracy(outcomes: readonly Outcome[]): Accuracy {
   const correct = outcomes.filter((outcome) => outcome.correct).length;

@@ -6,6 +6,7 @@ import { attributePivot } from './attribute-pivot.ts';
 import { attributeRun } from './attribute-run.ts';
 import { complete } from './complete.ts';
 import { componentChange, componentRows } from './component-change.ts';
+import { benchmark } from './benchmark.ts';
 import { devices } from './devices.ts';
 import { diff } from './diff.ts';
 import { evaluate } from './evaluate.ts';
@@ -13,6 +14,7 @@ import { exportPairs } from './export-pairs.ts';
 import { generate } from './generate.ts';
 import { localize } from './localize.ts';
 import { mask } from './mask.ts';
+import { merge } from './merge.ts';
 import { apply, exportAdapter, exportPatch, revert } from './patches.ts';
 import { run } from './run.ts';
 import { score } from './score.ts';
@@ -23,6 +25,8 @@ export const makeJobs = (models: Models) => ({
   mask: mask(models),
   amplify: amplify(models),
   evaluate: evaluate(models),
+  benchmark: benchmark(models),
+  merge,
   run: run(models),
   score: score(models),
   attribute: attribute(models),

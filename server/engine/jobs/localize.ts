@@ -7,6 +7,8 @@ import type { StageEvent } from '../../pipeline/context.ts';
 import { type GenerateSettings, generateDefaults, type LocalizeSettings } from '../../pipeline/settings.ts';
 import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/localize.ts';
 import { readManifest } from '../../runs/manifest.ts';
+import { type Shard, shardName } from '../../runs/shard.ts';
+import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
@@ -19,6 +21,10 @@ export interface LocalizeParams extends RunParams {
   settings: LocalizeSettings;
   /** How branches are completed, where it is not to be as the traces were generated. */
   generation: { maxTokens?: number; batch?: number; stop?: { strings?: readonly string[] } };
+  /** A server that completes branches in place of the model here. */
+  endpoint?: EndpointSettings | null;
+  /** Only a part of the contrasts. */
+  shard?: Shard | null;
 }
 
 /** Stage 1: writes pairs.jsonl. */
@@ -30,19 +36,30 @@ export const localize =
       params,
       context,
       async ({ model }) => {
-        const { traces: file, limit, settings } = params;
+        const { traces: file, limit, settings, endpoint = null, shard = null } = params;
         const traces = await collect(readTraces(file, { vocab: model.config.vocabSize }));
         const generation = completionOptions(params);
         return {
           prepared: { traces: firstProblems(traces, limit), generation },
           work: {
             data: dataOf('localize', { traces: file }),
-            stages: { localize: { ...settings, ...asRecord(generation), limit } },
+            stages: {
+              localize: {
+                ...settings,
+                ...asRecord(generation),
+                limit,
+                ...servedModel(endpoint),
+                ...(shard && { shard: shardName(shard) }),
+              },
+            },
           },
         };
       },
-      async (run, { traces, generation }) =>
-        (await localizeStage(run, { traces, settings: params.settings, generation })).summary,
+      async (run, { traces, generation }) => {
+        const { settings, endpoint = null, shard = null } = params;
+        const remote = remoteOf(endpoint, run);
+        return (await localizeStage(run, { traces, settings, generation, shard, remote })).summary;
+      },
     );
 
 /** A branch must end where its trace would have: the settings of the run that made the traces, if they lie in one. */

@@ -18,8 +18,8 @@ import type { Settings } from '../../pipeline/settings.ts';
 import type { VariantName } from '../../pipeline/variants.ts';
 import { readManifest } from '../../runs/manifest.ts';
 import type { PlannedStage } from '../../runs/progress.ts';
-import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
+import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
@@ -101,8 +101,16 @@ export const run =
           redo: redone(params),
         },
       }),
-      (run, data, { device }) =>
-        runAll(run, data, settings, { seed, variants, device: device.device, until: params.until }),
+      (run, data, { device }) => {
+        const remote = remoteOf(params.endpoint ?? null, run);
+        return runAll(run, data, settings, {
+          seed,
+          variants,
+          device: device.device,
+          until: params.until,
+          remote,
+        });
+      },
     );
   };
 
@@ -119,14 +127,15 @@ function withData(
   stages: ReturnType<typeof stageSettings>,
   params: RunAllParams,
 ): Record<string, Record<string, unknown>> {
-  const { problems, prompts, controlLimit, from, circuit } = params;
+  const { problems, prompts, controlLimit, from, circuit, endpoint = null } = params;
+  const served = servedModel(endpoint);
   const { generate, localize, mask, evaluate, ...rest } = stages;
   const { limit, split } = problems.train;
   // A stage whose results are taken over depends on none of its settings.
   const imported = { imported: true };
   return {
-    generate: from === null ? { ...generate, limit, split, template: prompts.template } : imported,
-    localize: pairsOf(params) === null ? localize : imported,
+    generate: from === null ? { ...generate, limit, split, template: prompts.template, ...served } : imported,
+    localize: pairsOf(params) === null ? { ...localize, ...served } : imported,
     mask: circuit === null ? mask : imported,
     ...rest,
     evaluate: { ...evaluate, limit: problems.test.limit, controlLimit },

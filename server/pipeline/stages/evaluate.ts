@@ -1,8 +1,10 @@
 import { bySuite } from '../../data/controls.ts';
 import type { ControlItem, Problem } from '../../data/records.ts';
 import { evaluateControls, evaluateProblems, type Outcome } from '../../evaluate/items.ts';
+import { Runner } from '../../generate/forward.ts';
 import { encodePrompts } from '../../generate/traces.ts';
 import type { Overlay } from '../../model/overlay.ts';
+import { dealt, type Shard } from '../../runs/shard.ts';
 import { chunks, makeRunners, type StageContext } from '../context.ts';
 import type { EvaluateSettings } from '../settings.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
@@ -22,7 +24,32 @@ export interface Outcomes {
   controls: Record<string, Outcome[]>;
 }
 
-/** Evaluate several models (the base and its changes) on the same items, chunk by chunk; every chunk is kept. */
+/** A suite of one model, in units. */
+interface Part {
+  model: string;
+  kind: 'problems' | 'controls';
+  suite: string;
+  /** Number of the unit within the suite. */
+  k: number;
+  items: readonly (Problem | ControlItem)[];
+}
+
+/** Key of a unit in the journal. */
+const keyOf = ({ model, kind, suite, k }: Part) => `${model} ${kind} ${suite} ${k}`;
+
+/** The unit that a key names: whose outcomes its result holds. */
+export function readUnitKey(key: string): Pick<Part, 'model' | 'kind' | 'suite'> | null {
+  const [, model, kind, suite] = /^(\S+) (problems|controls) (.*) \d+$/.exec(key) ?? [];
+  return model && suite ? { model, kind: kind as Part['kind'], suite } : null;
+}
+
+/** Name of the artefact with every item, its outcome and the model. */
+export const samplesName = (stage: string): string => `${stage}-samples.jsonl`;
+
+/**
+ * Evaluate several models (the base and its changes) on the same items, unit by unit; every unit is kept.
+ * @param shard only its units are evaluated: outcomes of the others are missing from the result
+ */
 export async function evaluateStage(
   context: RunContext,
   {
@@ -30,50 +57,71 @@ export async function evaluateStage(
     suites,
     settings,
     name = 'evaluate',
+    shard = null,
   }: {
     models: Readonly<Record<string, Overlay>>;
     suites: Suites;
     settings: EvaluateSettings;
     name?: string;
+    shard?: Shard | null;
   },
-): Promise<{ outcomes: Record<string, Outcomes>; seconds: number }> {
-  const samples = `${name}-samples.jsonl`;
+): Promise<{ outcomes: Record<string, Outcomes>; seconds: number; items: number }> {
+  const samples = samplesName(name);
   const stage = context.run.stage(name, [samples], { items: contentHash(suites) });
   const end = announce(context, name, stage.finished);
-  const items = Object.values(suites.problems).reduce((n, p) => n + p.length, suites.controls.length);
-  const total = items * Object.keys(models).length;
-  let before = 0;
+  const own = dealt(partsOf(Object.keys(models), suites), shard);
+  const total = own.reduce((sum, { unit }) => sum + unit.items.length, 0);
   const results: Record<string, Outcomes> = {};
-  for (const [tag, overlay] of Object.entries(models)) {
-    let done = 0;
+  for (const tag of Object.keys(models)) results[tag] = { problems: {}, controls: {} };
+  let done = 0;
+  let current: { place: string; evaluate: Promise<Evaluate> } | null = null;
+  let evaluator: { model: string; of: SuiteEvaluators } | null = null;
+  for (const { unit: part } of own) {
+    const { model: tag, kind, suite, k, items } = part;
     const tell = (n: number) =>
-      context.emit({ event: 'progress', stage: name, done: before + n, total, unit: 'items', note: tag });
-    const divide: Divide = async (suite, all, evaluate) => {
-      const outcomes: Outcome[] = [];
-      for (const [k, part] of chunks(all, CHUNK).entries()) {
-        const kept = await stage.unit(`${tag} ${suite} ${k}`, async () => {
-          const result = await evaluate(part, (n) => tell(done + n));
-          const records = result.map((outcome, i) => ({
-            model: tag,
-            suite,
-            doc_id: k * CHUNK + i,
-            doc: part[i],
-            ...outcome,
-          }));
-          return { result, records: { [samples]: records } };
-        });
-        outcomes.push(...kept);
-        done += part.length;
-        tell(done);
+      context.emit({ event: 'progress', stage: name, done: done + n, total, unit: 'items', note: tag });
+    const kept = await stage.unit(keyOf(part), async () => {
+      const place = `${tag} ${kind} ${suite}`;
+      if (evaluator?.model !== tag) {
+        evaluator = { model: tag, of: suiteEvaluators(context, models[tag]!, suites, settings) };
       }
-      return outcomes;
-    };
-    results[tag] = await evaluateModel(context, overlay, suites, settings, divide);
-    before += items;
+      if (current?.place !== place) current = { place, evaluate: evaluator.of(kind, suite) };
+      const result = await (await current.evaluate)(items, tell);
+      const records = result.map((outcome, i) => ({
+        model: tag,
+        suite,
+        doc_id: k * CHUNK + i,
+        doc: items[i],
+        ...outcome,
+      }));
+      return { result, records: { [samples]: records } };
+    });
+    results[tag]![kind][suite] = [...(results[tag]![kind][suite] ?? []), ...kept];
+    done += items.length;
+    tell(0);
   }
   if (!stage.finished) stage.finish({ seconds: stage.seconds });
   end();
-  return { outcomes: results, seconds: stage.seconds };
+  return { outcomes: results, seconds: stage.seconds, items: total };
+}
+
+/** The units of an evaluation in their order: model by model, suite by suite. */
+function partsOf(models: readonly string[], { problems, controls }: Suites): Part[] {
+  const sets = Object.entries(problems).map(([suite, items]) => ({
+    kind: 'problems' as const,
+    suite,
+    items,
+  }));
+  const others = [...bySuite(controls)].map(([suite, items]) => ({
+    kind: 'controls' as const,
+    suite,
+    items,
+  }));
+  return models.flatMap((model) =>
+    [...sets, ...others].flatMap(({ kind, suite, items }) =>
+      chunks<Problem | ControlItem>(items, CHUNK).map((part, k) => ({ model, kind, suite, k, items: part })),
+    ),
+  );
 }
 
 /** Evaluate one model on everything, as part of a unit of work. */
@@ -83,38 +131,41 @@ export async function evaluateModels(
   suites: Suites,
   settings: EvaluateSettings,
 ): Promise<Outcomes> {
-  return evaluateModel(context, overlay, suites, settings, (_suite, items, evaluate) =>
-    evaluate(items, () => undefined),
-  );
+  const outcomes: Outcomes = { problems: {}, controls: {} };
+  const evaluators = suiteEvaluators(context, overlay, suites, settings);
+  const evaluate = async (kind: Part['kind'], suite: string, items: Part['items']) => {
+    outcomes[kind][suite] = await (await evaluators(kind, suite))(items, () => undefined);
+  };
+  for (const [suite, items] of Object.entries(suites.problems)) await evaluate('problems', suite, items);
+  for (const [suite, items] of bySuite(suites.controls)) await evaluate('controls', suite, items);
+  return outcomes;
 }
 
-/** Evaluates a suite's items, whole or in chunks that are kept. */
-type Divide = <T extends object>(
-  suite: string,
-  items: readonly T[],
-  evaluate: (part: readonly T[], onItem: (n: number) => void) => Promise<Outcome[]>,
-) => Promise<Outcome[]>;
+/** Evaluates items of one suite; `onItem` hears how many are done. */
+type Evaluate = (items: Part['items'], onItem: (n: number) => void) => Promise<Outcome[]>;
+type SuiteEvaluators = (kind: Part['kind'], suite: string) => Promise<Evaluate>;
 
-async function evaluateModel(
+/**
+ * The evaluators of a model's suites. What the prompts of a problem set share is computed once, from all of them: it
+ * does not depend on how the set is cut.
+ */
+function suiteEvaluators(
   { model, signal }: StageContext,
   overlay: Overlay,
   suites: Suites,
   settings: EvaluateSettings,
-  divide: Divide,
-): Promise<Outcomes> {
-  const outcomes: Outcomes = { problems: {}, controls: {} };
+): SuiteEvaluators {
   const recallOptions = { batch: settings.batch, maxTokens: settings.maxAnswerTokens };
-  for (const [name, problems] of Object.entries(suites.problems)) {
-    const { shared } = await makeRunners(model, encodePrompts(model, problems), overlay);
-    outcomes.problems[name] = await divide(name, problems, (part, onItem) =>
-      evaluateProblems(shared, part, settings, { signal, onItem }),
-    );
-  }
-  const { plain } = await makeRunners(model, [], overlay);
-  for (const [name, items] of bySuite(suites.controls)) {
-    outcomes.controls[name] = await divide(name, items, (part, onItem) =>
-      evaluateControls(plain, part, recallOptions, { signal, onItem }),
-    );
-  }
-  return outcomes;
+  let plain: Promise<Runner> | null = null;
+  return async (kind, suite) => {
+    if (kind === 'problems') {
+      const { shared } = await makeRunners(model, encodePrompts(model, suites.problems[suite]!), overlay);
+      return (items, onItem) =>
+        evaluateProblems(shared, items as readonly Problem[], settings, { signal, onItem });
+    }
+    plain ??= Runner.create(model, overlay);
+    const runner = await plain;
+    return (items, onItem) =>
+      evaluateControls(runner, items as readonly ControlItem[], recallOptions, { signal, onItem });
+  };
 }

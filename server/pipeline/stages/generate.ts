@@ -2,54 +2,72 @@ import { join } from 'node:path';
 import { collect } from '../../data/jsonl.ts';
 import type { Problem, Trace } from '../../data/records.ts';
 import { readTraces } from '../../data/traces.ts';
+import { completerOf, type Remote } from '../../generate/completer.ts';
 import { encodePrompts, greedyTraces, sampledTraces } from '../../generate/traces.ts';
+import { dealt, type Shard } from '../../runs/shard.ts';
 import { chunks, makeRunners } from '../context.ts';
 import type { GenerateSettings } from '../settings.ts';
+import { sideBySide } from '../window.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 /** Problems per unit of work: what a kill loses at most, and the scope in which batches are composed. */
 const CHUNK = 128;
+/** The same for a server: several such units are under way at once, so that none waits for another's last sample. */
+const SERVED_CHUNK = 32;
 const TRACES = 'traces.jsonl';
 
-export interface GenerateSummary {
+export interface GenerateCounts {
   problems: number;
   traces: number;
   tokens: number;
   greedyCorrect: number;
   /** Problems with at least one sample of the other correctness. */
   contrasted: number;
-  seconds: number;
+}
+
+export type GenerateSummary = GenerateCounts & { seconds: number };
+
+export interface GenerateInput {
+  /** All problems, also of other shards: what their prompts share is computed once. */
+  problems: readonly Problem[];
+  settings: GenerateSettings;
+  seed: number;
+  shard?: Shard | null;
+  /** Completes in place of the model here. */
+  remote?: Remote | null;
 }
 
 /** Stage 1, traces: a greedy one per problem and sampled ones that look for the other correctness. */
 export async function generateStage(
   context: RunContext,
-  { problems, settings, seed }: { problems: readonly Problem[]; settings: GenerateSettings; seed: number },
+  { problems, settings, seed, shard = null, remote = null }: GenerateInput,
 ): Promise<{ traces: Trace[]; summary: GenerateSummary }> {
   const { model, run, signal, emit } = context;
   const stage = run.stage('generate', [TRACES], { problems: contentHash(problems) });
   const end = announce(context, 'generate', stage.finished);
   if (!stage.finished) {
-    const { shared } = await makeRunners(model, encodePrompts(model, problems));
-    const summary: Omit<GenerateSummary, 'seconds'> = {
-      problems: problems.length,
-      traces: 0,
-      tokens: 0,
-      greedyCorrect: 0,
-      contrasted: 0,
-    };
+    const units = dealt(chunks(problems, remote ? SERVED_CHUNK : CHUNK), shard);
+    const total = units.reduce((sum, { unit }) => sum + unit.length, 0);
+    const prompts = encodePrompts(model, problems);
+    const makeCompleter = async () =>
+      remote ? remote.connect(prompts[0]!) : completerOf((await makeRunners(model, prompts)).shared);
+    const isLeft = units.some(({ number }) => !stage.has(`problems ${number}`));
+    const completer = isLeft ? await makeCompleter() : null;
     const hooks = { signal, onTrace: (trace: Trace) => emit({ event: 'trace', trace }) };
+    const width = remote ? Math.max(2, Math.ceil((2 * remote.concurrency) / SERVED_CHUNK)) : 1;
+    const counts: GenerateCounts[] = [];
     let done = 0;
-    for (const [k, part] of chunks(problems, CHUNK).entries()) {
-      const result = await stage.unit(`problems ${k}`, async () => {
-        const greedy = await greedyTraces(shared, part, settings, hooks);
-        const sampled = await sampledTraces(shared, part, greedy, { ...settings, seed }, hooks);
+    const work = sideBySide(units, width, ({ number, unit: part }) =>
+      stage.unit(`problems ${number}`, async () => {
+        const greedy = await greedyTraces(completer!, part, settings, hooks);
+        const sampled = await sampledTraces(completer!, part, greedy, { ...settings, seed }, hooks);
         const traces = [...greedy, ...sampled];
         const contrasted = greedy.filter((own) =>
           sampled.some((s) => s.problem_id === own.problem_id && s.correct !== own.correct),
         );
         return {
           result: {
+            problems: part.length,
             traces: traces.length,
             tokens: traces.reduce((n, t) => n + t.completion_ids.length, 0),
             greedyCorrect: greedy.filter((t) => t.correct).length,
@@ -57,17 +75,26 @@ export async function generateStage(
           },
           records: { [TRACES]: traces },
         };
-      });
-      summary.traces += result.traces;
-      summary.tokens += result.tokens;
-      summary.greedyCorrect += result.greedyCorrect;
-      summary.contrasted += result.contrasted;
-      done += part.length;
-      emit({ event: 'progress', stage: 'generate', done, total: problems.length, unit: 'problems' });
+      }),
+    );
+    for await (const { item, result } of work) {
+      counts.push(result);
+      done += item.unit.length;
+      emit({ event: 'progress', stage: 'generate', done, total, unit: 'problems' });
     }
-    stage.finish({ ...summary, seconds: stage.seconds });
+    stage.finish({ ...sumGenerated(counts), seconds: stage.seconds });
   }
   end();
-  const traces = await collect(readTraces(join(run.folder, TRACES), { vocab: model.config.vocabSize }));
+  const traces = await collect(
+    readTraces(join(run.folder, TRACES), { vocab: model.config.vocabSize, allowEmpty: shard !== null }),
+  );
   return { traces, summary: stage.summary as GenerateSummary };
+}
+
+/** Counts of a stage from those of its units. */
+export function sumGenerated(units: readonly GenerateCounts[]): GenerateCounts {
+  const sum = { problems: 0, traces: 0, tokens: 0, greedyCorrect: 0, contrasted: 0 };
+  for (const unit of units)
+    for (const key of Object.keys(sum) as (keyof GenerateCounts)[]) sum[key] += unit[key];
+  return sum;
 }

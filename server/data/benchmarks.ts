@@ -66,10 +66,14 @@ export async function readMmlu(path: string): Promise<ChoiceQuestion[]> {
   });
 }
 
+/** The records of TriviaQA's JSON: Data[]. */
+export async function triviaEntries(path: string): Promise<Fields[]> {
+  return entries(path, (await readJson(path)) as { Data?: unknown }, 'Data');
+}
+
 /** TriviaQA's JSON: Data[].Question, Data[].Answer.{Value, Aliases, NormalizedAliases}. */
 export async function readTriviaQa(path: string): Promise<RecallQuestion[]> {
-  const records = entries(path, (await readJson(path)) as { Data?: unknown }, 'Data');
-  return records.map((fields, index) => {
+  return (await triviaEntries(path)).map((fields, index) => {
     const answer = fields.object('Answer');
     const lists = ['Aliases', 'NormalizedAliases'].map((name) =>
       answer.has(name) ? answer.strings(name) : [],

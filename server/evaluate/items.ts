@@ -2,10 +2,10 @@ import type { Signal } from '../control.ts';
 import type { ControlItem, Problem } from '../data/records.ts';
 import type { Runner } from '../generate/forward.ts';
 import { generate } from '../generate/generate.ts';
-import { logProbability } from '../generate/likelihood.ts';
 import { greedy } from '../generate/sampler.ts';
 import { Stopper } from '../generate/stop.ts';
 import { greedyTraces, type TraceOptions } from '../generate/traces.ts';
+import { scoreContinuations } from './likelihood.ts';
 import { matchesControl, matchesTrivia } from './normalize.ts';
 
 /** What a model did with one test item. */
@@ -117,46 +117,20 @@ async function chooseByLikelihood(
   indices: readonly number[],
   { signal, settle }: { signal: Signal; settle(i: number, outcome: Outcome): void },
 ): Promise<void> {
-  const { tokenizer, config } = runner.model;
-  const vocab = config.vocabSize;
+  const { tokenizer } = runner.model;
   const encoded = indices.map((i) => {
     const { prompt, choices } = items[i] as ChoiceItem;
-    return {
-      prompt: tokenizer.encode(prompt),
-      choices: choices.map((choice) => tokenizer.encode(choice, { addSpecialTokens: false })),
-    };
+    const context = tokenizer.encode(prompt);
+    return choices.map((choice) => ({ context, ids: tokenizer.encode(choice, { addSpecialTokens: false }) }));
   });
-  // The prompt runs once; only choices of several tokens need their own pass, after the prompt's cache.
-  const prompts = await runner.forward(
-    encoded.map(({ prompt, choices }) => ({
-      ids: prompt,
-      rows: [prompt.length - 1],
-      keep: choices.some((c) => c.length > 1),
-    })),
-    { signal },
-  );
-  const scores = encoded.map(({ choices }, n) =>
-    choices.map((c) => logProbability(prompts[n]!.logits, 0, c[0]!, vocab)),
-  );
-  const rest = encoded.flatMap(({ choices }, n) =>
-    choices.flatMap((c, choice) => (c.length > 1 ? [{ n, choice, ids: c }] : [])),
-  );
-  const continued = await runner.forward(
-    rest.map(({ n, ids }) => ({
-      ids: ids.slice(0, -1),
-      rows: ids.slice(0, -1).map((_, t) => t),
-      before: prompts[n]!.kv!,
-    })),
-    { signal },
-  );
-  rest.forEach(({ n, choice, ids }, r) => {
-    for (let t = 1; t < ids.length; t++) {
-      scores[n]![choice] = scores[n]![choice]! + logProbability(continued[r]!.logits, t - 1, ids[t]!, vocab);
-    }
+  const scored = await scoreContinuations({ shared: runner, plain: runner }, encoded, {
+    maxLength: Number.POSITIVE_INFINITY,
+    signal,
   });
   indices.forEach((i, n) => {
     const { choices, label } = items[i] as ChoiceItem;
-    const best = scores[n]!.indexOf(Math.max(...scores[n]!));
-    settle(i, { correct: best === label, text: choices[best]!, logLikelihoods: scores[n]! });
+    const logLikelihoods = scored[n]!.map((one) => one.logLikelihood);
+    const best = logLikelihoods.indexOf(Math.max(...logLikelihoods));
+    settle(i, { correct: best === label, text: choices[best]!, logLikelihoods });
   });
 }

@@ -187,3 +187,18 @@ export class DecodeCache {
     return { k: layers('k'), v: layers('v'), first, stride: this.batch * row };
   }
 }
+
+/** Keys and values of two consecutive parts of a sequence as one block. */
+export function joinBlocks({ numKvHeads, headDim }: ModelConfig, a: KvBlock, b: KvBlock): KvBlock {
+  const length = a.length + b.length;
+  const join = (first: Float32Array, second: Float32Array) => {
+    const joined = new Float32Array(numKvHeads * length * headDim);
+    for (let h = 0; h < numKvHeads; h++) {
+      const [m, n] = [a.length * headDim, b.length * headDim];
+      joined.set(first.subarray(h * m, (h + 1) * m), h * (m + n));
+      joined.set(second.subarray(h * n, (h + 1) * n), h * (m + n) + m);
+    }
+    return joined;
+  };
+  return { length, k: a.k.map((k, l) => join(k, b.k[l]!)), v: a.v.map((v, l) => join(v, b.v[l]!)) };
+}

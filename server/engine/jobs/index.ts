@@ -12,6 +12,7 @@ import { diff } from './diff.ts';
 import { evaluate } from './evaluate.ts';
 import { exportPairs } from './export-pairs.ts';
 import { generate } from './generate.ts';
+import { load } from './load.ts';
 import { localize } from './localize.ts';
 import { mask } from './mask.ts';
 import { merge } from './merge.ts';
@@ -35,6 +36,7 @@ export const makeJobs = (models: Models) => ({
   revert,
   exportAdapter,
   exportPatch,
+  load: load(models),
   attributePivot: attributePivot(models),
   attributeRun: attributeRun(models),
   complete: complete(models),

@@ -1,0 +1,63 @@
+import { SEED } from '../../engine/experiment/fields.ts';
+import { type BenchmarkName, benchmarkTasks } from '../../evaluate/benchmarks/index.ts';
+import { command } from '../command.ts';
+import { integer } from '../numbers.ts';
+import { optionalChoice, required } from '../options.ts';
+import { source } from '../paths.ts';
+import { checkScale, modelOptions, patchOptions, refuseResumeWithFresh, runOptions } from './common.ts';
+
+const NAMES = Object.keys(benchmarkTasks) as BenchmarkName[];
+
+const tasks = Object.values(benchmarkTasks).map(
+  ({ name, version, shots, data }) => `  ${name.padEnd(15)} v${version}, ${shots} shots: ${data}`,
+);
+
+export const benchmark = command({
+  name: 'benchmark',
+  summary: 'score a model on a benchmark as lm-evaluation-harness does',
+  details: `Tasks, with the version of the harness's definition that they equal, and their data:
+${tasks.join('\n')}
+
+Writes samples_TASK.jsonl (one line a document and filter, as it is scored),
+results.json, both with the harness's fields, and report.json to the run folder.
+Two runs on the same documents are compared by \`cca runs compare A B\`. Prompts are
+plain: no chat template is applied.
+
+  cca benchmark --model my-model --task mmlu --data mmlu/test --few-shot mmlu/dev \\
+      --out runs/mmlu`,
+  arguments: {},
+  options: {
+    ...modelOptions,
+    task: required(optionalChoice('the benchmark', NAMES, '')),
+    data: required(source('documents, in the form in which the data set was published or as JSONL')),
+    fewShot: source('documents that worked examples are taken from, in the same form'),
+    shots: integer('N', 'worked examples before every question', {
+      min: 0,
+      max: 1000,
+      fallbackText: "the task's own",
+    }),
+    shotSeed: integer('N', 'seed by which examples are drawn, of the generator that the harness uses', {
+      min: SEED.min,
+      max: SEED.max,
+      fallback: 1234,
+    }),
+    limit: integer('N', 'take only the first N documents (of every subject)', {
+      min: 1,
+      fallbackText: 'all',
+    }),
+    ...patchOptions,
+    maxTokens: integer('N', 'longest completion', { min: 1, max: 1_000_000, unit: 'tokens', fallback: 256 }),
+    maxLength: integer('N', 'what the model sees at most: longer prompts lose their beginning', {
+      min: 2,
+      max: 100_000_000,
+      unit: 'tokens',
+      fallbackText: 'what its config.json says',
+    }),
+    batch: integer('N', 'sequences decoded together', { min: 1, max: 4096, fallback: 64 }),
+    ...runOptions,
+  },
+  validate: (values, given) => {
+    refuseResumeWithFresh(values);
+    checkScale(values, given);
+  },
+});

@@ -71,6 +71,21 @@ export function extractAnswer(text: string, rule: AnswerRule = 'default'): numbe
   return lastNumber(end ? text.slice(0, end.end) : text);
 }
 
+/** Where the answer of a completion stands (UTF-16 units), or null when it has no number. */
+export function findAnswer(text: string): { start: number; end: number } | null {
+  const end = findAnswerEnd(text)?.end ?? text.length;
+  // Numbers are looked for without commas, so that "1,234" is one: places there are counted back to places here.
+  const kept: number[] = [];
+  for (let i = 0; i < end; i++) if (text[i] !== ',') kept.push(i);
+  const number = [
+    ...kept
+      .map((i) => text[i])
+      .join('')
+      .matchAll(NUMBER),
+  ].at(-1);
+  return number ? { start: kept[number.index]!, end: kept[number.index + number[0].length - 1]! + 1 } : null;
+}
+
 /** The number that an answer of a problem set stands for: after the last "####" if there is one, else the last number. */
 export function parseTarget(answer: string): number | null {
   return lastNumber(answer.slice(answer.lastIndexOf('####') + 1));

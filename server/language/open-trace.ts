@@ -78,6 +78,10 @@ export class OpenTrace {
     return { start: this.source.positionAt(start), end: this.source.positionAt(end) };
   }
 
+  offsetAt(position: Position): number {
+    return this.source.offsetAt(position);
+  }
+
   /** Where a token is to be seen, with its text. Index of prompt and completion ids. */
   tokenRange(token: number): TokenRange {
     const tokens = this.known();
@@ -94,7 +98,7 @@ export class OpenTrace {
 
   /** The token at a position; of those that share a character a pivot, or else the one that completes it. */
   tokenAt(position: Position): number | null {
-    const here = this.tokens?.at(this.source.offsetAt(position)) ?? [];
+    const here = this.tokens?.at(this.offsetAt(position)) ?? [];
     return here.find((token) => this.pivotAt(token) !== null) ?? here.at(-1) ?? null;
   }
 

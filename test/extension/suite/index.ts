@@ -1,0 +1,40 @@
+/** Entry of the suite inside the extension host: every *.suite.ts beside it, by mocha, its results to a file. */
+import fs from 'node:fs';
+import path from 'node:path';
+import Mocha from 'mocha';
+
+export interface SuiteTest {
+  title: string;
+  state: 'passed' | 'failed' | 'pending';
+  milliseconds: number;
+  error: string | null;
+}
+
+/** @throws Error when a test failed */
+export async function run(): Promise<void> {
+  const mocha = new Mocha({ ui: 'bdd', timeout: 120_000, reporter: 'min' });
+  for (const file of fs
+    .readdirSync(__dirname)
+    .filter((name) => name.endsWith('.suite.cjs'))
+    .sort()) {
+    mocha.addFile(path.join(__dirname, file));
+  }
+  await mocha.loadFilesAsync();
+  const tests: SuiteTest[] = [];
+  const failures = await new Promise<number>((resolve) => {
+    const runner = mocha.run(resolve);
+    const note = (test: Mocha.Test, error?: Error) =>
+      tests.push({
+        title: test.fullTitle(),
+        state: error ? 'failed' : test.pending ? 'pending' : 'passed',
+        milliseconds: test.duration ?? 0,
+        error: error ? (error.stack ?? error.message) : null,
+      });
+    runner.on('pass', (test) => note(test));
+    runner.on('pending', (test) => note(test));
+    runner.on('fail', (test, error) => note(test as Mocha.Test, error));
+  });
+  const { CCA_TEST_REPORT } = process.env;
+  if (CCA_TEST_REPORT) fs.writeFileSync(CCA_TEST_REPORT, JSON.stringify(tests));
+  if (failures > 0) throw new Error(`${failures} of ${tests.length} tests failed`);
+}

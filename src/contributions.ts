@@ -44,6 +44,7 @@ export const hostCommands = {
   'circuitAmplifier.openWalkthrough': 'nothing',
   'circuitAmplifier.newExperiment': 'nothing',
   'circuitAmplifier.showDevices': 'trust',
+  'circuitAmplifier.engineMenu': 'nothing',
   'circuitAmplifier.restartEngine': 'nothing',
   'circuitAmplifier.showLog': 'nothing',
   'circuitAmplifier.setApiKey': 'nothing',

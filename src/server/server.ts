@@ -16,7 +16,7 @@ export interface RequestOptions<Part> {
  * back-off, and requests in flight reject with a one-line error.
  */
 export interface Server {
-  /** @throws Error with one line for the user; CancellationError where the token was cancelled */
+  /** @throws ServerError with one line for the user; CancellationError where the token was cancelled */
   request<P, R, Part>(request: Request<P, R, Part>, params: P, options?: RequestOptions<Part>): Promise<R>;
   /** Survives restarts. */
   onNotification<P>(notification: Notification<P>, listener: (params: P) => void): Disposable;
@@ -26,4 +26,16 @@ export interface Server {
   readonly onState: Event<ServerState>;
   /** The process was started again: what it knew of this window is gone. */
   readonly onRestart: Event<void>;
+}
+
+/** A request that failed. `message` is one line: what, where, what to do. */
+export class ServerError extends Error {
+  /** One of `errorCodes`, or the protocol's own. */
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.name = 'ServerError';
+    this.code = code;
+  }
 }

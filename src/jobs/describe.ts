@@ -1,0 +1,49 @@
+import type { JobState } from '../../server/protocol/jobs.ts';
+import type { RunReport } from '../../server/protocol/runs.ts';
+import { count, duration, percent, points } from '../format.ts';
+
+const STAGES: Record<string, string> = {
+  generate: 'traces',
+  localize: 'pivots',
+  mask: 'circuit',
+  amplify: 'training',
+  evaluate: 'evaluation',
+};
+
+/** What a stage makes, in a word or two. */
+export const stageLabel = (name: string): string =>
+  STAGES[name] ?? name.replace(/^variant-/, 'control: ').replace(/^import$/, 'taking over');
+
+export const isRunning = ({ state }: Pick<JobState, 'state'>): boolean =>
+  state === 'running' || state === 'cancelling';
+
+/** `training 44 / 60 steps · 8 s left, 1 min in all` */
+export function progressLine(job: JobState): string {
+  if (job.state === 'cancelling') return 'stopping; what is finished is kept';
+  if (job.stage === null) return 'starting';
+  const where = job.total > 0 ? ` ${count(job.done)} / ${count(job.total)} ${job.unit}`.trimEnd() : '';
+  const times = [
+    job.stageRemaining !== null && `${duration(job.stageRemaining)} left`,
+    job.remaining !== null && `${duration(job.remaining)} in all`,
+  ].filter((part) => part !== false);
+  const left = times.length > 0 ? ` · ${times.join(', ')}` : '';
+  return `${stageLabel(job.stage)}${where}${left}`;
+}
+
+/** Share of a job that is done, 0 to 1: finished stages, and the part of the running one. Stages count alike. */
+export function share(job: JobState): number {
+  if (job.stages.length === 0) return 0;
+  const ended = job.stages.filter(({ status }) => status === 'finished' || status === 'kept').length;
+  const running = job.stages.some(({ status }) => status === 'running');
+  const part = running && job.total > 0 ? Math.min(1, job.done / job.total) : 0;
+  return Math.min(1, (ended + part) / job.stages.length);
+}
+
+/** What a finished job gained on the target problems, in one line. */
+export function gainLine(report: RunReport): string | null {
+  const target = report.suites.find(({ kind }) => kind === 'target');
+  if (!target) return null;
+  const [low, high] = target.gainInterval;
+  const from = `${percent(target.base.accuracy)} → ${percent(target.amplified.accuracy)}`;
+  return `${from} of ${count(target.amplified.n)} problems (${points(target.gain)} points, 95 % ${points(low)} to ${points(high)})`;
+}

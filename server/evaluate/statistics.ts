@@ -143,17 +143,30 @@ export function clusterBootstrap(
 ): Interval {
   const filled = clusters.filter((c) => c.n > 0);
   if (filled.length === 0) throw new RangeError('clusterBootstrap: no items');
-  const net = Float64Array.from(filled, (c) => c.gained - c.lost);
-  const size = Float64Array.from(filled, (c) => c.n);
+  const net = filled.map((c) => c.gained - c.lost);
+  const size = filled.map((c) => c.n);
+  return ratioBootstrap(net, size, rng, options);
+}
+
+/** Percentile bootstrap interval of the sum of values over the sum of their sizes, resampling both together. */
+export function ratioBootstrap(
+  values: readonly number[],
+  sizes: readonly number[],
+  rng: Rng,
+  options: BootstrapOptions = {},
+): Interval {
+  if (values.length === 0) throw new RangeError('ratioBootstrap: no values');
+  const sum = Float64Array.from(values);
+  const size = Float64Array.from(sizes);
   return percentiles(options, () => {
-    let gain = 0;
+    let total = 0;
     let n = 0;
-    for (let i = 0; i < net.length; i++) {
-      const j = rng.int(net.length);
-      gain += net[j]!;
+    for (let i = 0; i < sum.length; i++) {
+      const j = rng.int(sum.length);
+      total += sum[j]!;
       n += size[j]!;
     }
-    return gain / n;
+    return total / n;
   });
 }
 

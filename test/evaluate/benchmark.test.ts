@@ -218,15 +218,15 @@ describe('log-likelihoods', () => {
     const runner = await Runner.create(model);
     const ids = Array.from({ length: 60 }, (_, i) => 5 + ((i * 31) % 200));
     const options = { maxLength: 20, signal: neverAborted };
-    const [[cut], [rest]] = (await scoreContinuations(
+    const [cut, rest] = await scoreContinuations(
       { shared: runner, plain: runner },
       [
         [{ context: ids.slice(0, 55), ids: ids.slice(55) }],
         [{ context: ids.slice(39, 55), ids: ids.slice(55) }],
       ],
       options,
-    )) as [[{ logLikelihood: number }], [{ logLikelihood: number }]];
-    expect(cut.logLikelihood).toBeCloseTo(rest.logLikelihood, 4);
+    );
+    expect(cut![0]!.logLikelihood).toBeCloseTo(rest![0]!.logLikelihood, 4);
     await model.release();
   });
 });

@@ -21,9 +21,15 @@ export const runsShow = command({
 
 export const runsCompare = command({
   name: 'runs compare',
-  summary: 'the figures of two reports side by side',
+  summary: 'the figures of two reports side by side, and their documents one by one',
+  details: `Where both runs have scored the same documents (benchmark, evaluate), the models
+are compared on these: McNemar's exact test, a bootstrap interval of the difference
+over documents and over templates, and what flipped. The models may be any two.`,
   arguments: { a: runFolder, b: runFolder },
-  options: { changed: toggle('only figures that differ') },
+  options: {
+    changed: toggle('only figures that differ'),
+    flips: toggle('list every document whose outcome changed'),
+  },
 });
 
 export const runsDelete = command({

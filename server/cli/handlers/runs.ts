@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { pairRuns } from '../../evaluate/paired.ts';
 import { compareRuns, deleteRun, describeRun, listRuns, type RunDescription } from '../../runs/catalogue.ts';
 import type { Handlers } from '../commands/index.ts';
 import { bytes, duration, figure, table } from '../render.ts';
+import { showPaired } from './paired.ts';
 
 /** The commands on run folders; they need no model. */
 export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs compare' | 'runs delete'> = {
@@ -26,7 +28,7 @@ export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs comp
     return { data: { run: description }, text: show(description) };
   },
 
-  'runs compare': async ({ a, b, changed }) => {
+  'runs compare': async ({ a, b, changed, flips }) => {
     const figures = compareRuns(a, b).filter((row) => !changed || row.a !== row.b);
     const rows = figures.map((row) => [
       row.name,
@@ -34,7 +36,9 @@ export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs comp
       cell(row.b),
       row.a === null || row.b === null ? '' : signed(row.b - row.a),
     ]);
-    return { data: { figures }, text: table(['figure', 'a', 'b', 'b - a'], rows) };
+    const paired = await pairRuns([a, b]);
+    const text = [table(['figure', 'a', 'b', 'b - a'], rows), ...showPaired(paired, flips)].join('\n');
+    return { data: { figures, paired }, text };
   },
 
   'runs delete': async ({ run }) => {

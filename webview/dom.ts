@@ -46,7 +46,8 @@ export const show = (element: HTMLElement, visible: boolean): void => {
 
 const counts = new Intl.NumberFormat('en-US');
 export const count = (n: number): string => counts.format(n);
-export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
+export const plural = (n: number, one: string, many = `${one}s`): string =>
+  `${count(n)} ${n === 1 ? one : many}`;
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
 /** Points with their sign. */
 export const points = (share: number): string => {

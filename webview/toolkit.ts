@@ -56,7 +56,11 @@ export function button(
   press: () => void,
   options: { primary?: boolean; title?: string; name?: string } = {},
 ): Button {
-  const element = control<Button>('vscode-button', { appearance: options.primary ? 'primary' : 'secondary' }, label);
+  const element = control<Button>(
+    'vscode-button',
+    { appearance: options.primary ? 'primary' : 'secondary' },
+    label,
+  );
   if (options.title) element.title = options.title;
   if (options.name) element.setAttribute('aria-label', options.name);
   element.addEventListener('click', () => {
@@ -124,7 +128,9 @@ export function segmented(
   change: (value: string) => void,
 ): { element: HTMLElement; set(value: string): void } {
   const name = `segment-${label.toLowerCase().replaceAll(' ', '-')}`;
-  const inputs = options.map(({ value }) => h('input', { type: 'radio', name, value, class: 'segment-input' }));
+  const inputs = options.map(({ value }) =>
+    h('input', { type: 'radio', name, value, class: 'segment-input' }),
+  );
   const element = h(
     'div',
     { role: 'radiogroup', 'aria-label': label, class: 'segmented' },
@@ -145,7 +151,13 @@ export function slider(
   max: number,
   change: (value: number, done: boolean) => void,
 ): { element: HTMLInputElement; set(value: number, text: string): void } {
-  const element = h('input', { type: 'range', min: '0', max: String(max), class: 'slider', 'aria-label': label });
+  const element = h('input', {
+    type: 'range',
+    min: '0',
+    max: String(max),
+    class: 'slider',
+    'aria-label': label,
+  });
   element.addEventListener('input', () => change(element.valueAsNumber, false));
   element.addEventListener('change', () => change(element.valueAsNumber, true));
   return {

@@ -59,7 +59,9 @@ export const countAtSlider = (position: number, total: number): number =>
   position <= 0 ? 0 : Math.min(total, Math.round((total + 1) ** (position / SLIDER)));
 
 export const sliderAtCount = (count: number, total: number): number =>
-  count <= 0 || total === 0 ? 0 : Math.min(SLIDER, Math.round((SLIDER * Math.log(count)) / Math.log(total + 1)));
+  count <= 0 || total === 0
+    ? 0
+    : Math.min(SLIDER, Math.round((SLIDER * Math.log(count)) / Math.log(total + 1)));
 
 /** `1 %`, `0.5%` of all components, or a count; null for anything else. */
 export function parseBudget(text: string, total: number): number | null {

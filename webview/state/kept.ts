@@ -45,9 +45,7 @@ export function thaw(state: State, kept: Kept): State {
     lens: kept.lens,
     zoom: kept.zoom !== null && kept.zoom < layers ? kept.zoom : null,
     focus: kept.focus !== null && kept.focus < kept.size ? kept.focus : null,
-    selection: selection.equals(circuit.own)
-      ? state.selection
-      : { ...begin(selection), past: [circuit.own] },
+    selection: selection.equals(circuit.own) ? state.selection : { ...begin(selection), past: [circuit.own] },
     choices: { ...state.choices, ...kept.choices },
   };
 }

@@ -68,7 +68,11 @@ function receive(state: State, message: ToPanel): State {
     case 'attribution': {
       if (!state.circuit) return state;
       const { space, view } = state.circuit;
-      const attribution = makeLayer('attribution', decodeFloats(message.attribution, space.size), view.method);
+      const attribution = makeLayer(
+        'attribution',
+        decodeFloats(message.attribution, space.size),
+        view.method,
+      );
       const circuit = {
         ...state.circuit,
         view: { ...view, attribution: message.attribution },

@@ -10,7 +10,10 @@ export interface Store {
    * Runs `effect` now and before the next frame whenever one of the values that `select` gives has changed. Several
    * changes within a frame make one call.
    */
-  watch<const T extends readonly unknown[]>(select: (state: State) => T, effect: (...values: T) => void): void;
+  watch<T extends readonly unknown[]>(
+    select: (state: State) => [...T],
+    effect: (...values: NoInfer<T>) => void,
+  ): void;
 }
 
 /** @param schedule runs its argument before the next frame */

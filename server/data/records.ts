@@ -59,6 +59,8 @@ export interface Trace {
   correct: boolean;
   /** True when generation ended at the token limit and not at a stop. */
   truncated: boolean;
+  /** Taken out of training by hand, in its document; it still counts in figures. */
+  excluded?: boolean;
   [extra: string]: unknown;
 }
 
@@ -76,5 +78,7 @@ export interface Pair {
   /** Id of the trace that the prefix was cut from. */
   trace?: string;
   status: 'auto' | 'accepted' | 'edited' | 'rejected';
+  /** Trace document that says so. */
+  document?: string;
   [extra: string]: unknown;
 }

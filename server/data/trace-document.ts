@@ -86,6 +86,9 @@ export interface TraceDocument {
   completionIds: readonly number[];
 }
 
+/** A document without faults. */
+export type WholeTraceDocument = TraceDocument & { id: string; problem: string; target: number };
+
 export interface ParseOptions {
   /** Number of rows of the model's embedding; ids must lie below it when given. */
   vocab?: number;
@@ -162,11 +165,11 @@ export function parseTraceDocumentStrictly(
   file: string,
   text: string,
   options: ParseOptions = {},
-): TraceDocument & { id: string; problem: string; target: number } {
+): WholeTraceDocument {
   const document = parseTraceDocument(text, options);
   const [fault] = document.faults;
   if (fault) throw new InputError(`${file}:${fault.line}`, fault.what, fault.remedy);
-  return document as TraceDocument & { id: string; problem: string; target: number };
+  return document as WholeTraceDocument;
 }
 
 type Frame = Pick<TraceDocument, 'eol' | 'header' | 'headerStart' | 'headerEnd' | 'bodyStart'>;

@@ -1,6 +1,6 @@
 /** Opening a run folder for a stage, and closing it as the stage ends. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import path from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { readError } from '../data/files.ts';
@@ -10,6 +10,7 @@ import type { StageEvent } from '../pipeline/context.ts';
 import type { RunContext } from '../pipeline/stages/common.ts';
 import type { RunSetup } from '../runs/manifest.ts';
 import { openRun } from '../runs/run.ts';
+import { pairFiles } from './inputs/pairs.ts';
 import type { Loaded, ModelRef, Models } from './models.ts';
 import type { JobContext } from './rpc.ts';
 
@@ -81,9 +82,21 @@ export function inRunFolder<P, R>(
 async function sources(files: Readonly<Record<string, string>>): Promise<RunSetup['data']> {
   const found: RunSetup['data'] = {};
   for (const [role, file] of Object.entries(files)) {
-    found[role] = { path: path.resolve(file), hash: await hashFile(file) };
+    found[role] = { path: path.resolve(file), hash: await hashSource(file) };
   }
   return found;
+}
+
+/** A folder is a source of pairs: the hash is of the names and contents of the files that are read of it. */
+async function hashSource(source: string): Promise<string> {
+  if (!statSync(source, { throwIfNoEntry: false })?.isDirectory()) return hashFile(source);
+  const { pairs, documents } = await pairFiles(source);
+  const sha = createHash('sha256');
+  for (const file of [...(pairs === null ? [] : [pairs]), ...documents]) {
+    const name = path.relative(source, file).split(path.sep).join('/');
+    sha.update(`${name}\0${await hashFile(file)}\n`);
+  }
+  return sha.digest('hex');
 }
 
 async function hashFile(file: string): Promise<string> {

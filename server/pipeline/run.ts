@@ -120,7 +120,7 @@ export async function runAll(
   const training: TrainingData = {
     pairs,
     controlText,
-    traces: traces.filter((t) => t.correct && t.decoding.strategy === 'greedy'),
+    traces: traces.filter((t) => t.correct && t.decoding.strategy === 'greedy' && t.excluded !== true),
     validation: data.validation,
     guard: data.guard,
   };

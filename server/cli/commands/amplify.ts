@@ -2,10 +2,11 @@ import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { required } from '../options.ts';
-import { file } from '../paths.ts';
+import { existingPath, file } from '../paths.ts';
 import {
   guardSuites,
   modelOptions,
+  PAIR_SOURCES,
   promptOptions,
   refuseResumeWithFresh,
   runOptions,
@@ -33,7 +34,7 @@ not given (--text, --traces) are left out.
   arguments: {},
   options: {
     ...modelOptions,
-    pairs: required(file('pairs.jsonl of `cca localize`')),
+    pairs: required(existingPath(PAIR_SOURCES)),
     mask: required(file('mask.json of `cca mask`')),
     problems: required(file('validation problems: the best step is chosen by them')),
     ...promptOptions,

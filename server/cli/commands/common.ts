@@ -100,6 +100,10 @@ export const problemOptions = {
   ...promptOptions,
 };
 
+/** What `readAnyPairs` takes. */
+export const PAIR_SOURCES =
+  'pairs.jsonl of `cca localize`, a run folder or a folder of trace documents with their annotations, or pivots in the formats of PTS or the reference code';
+
 const SUITE_FORMATS =
   'JSONL with answer or choices, or MMLU, TriviaQA, TruthfulQA files; items that name a suite keep it';
 

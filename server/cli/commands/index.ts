@@ -1,6 +1,7 @@
 import type { Handler } from '../command.ts';
 import { amplify } from './amplify.ts';
 import { benchmark } from './benchmark.ts';
+import { documents } from './documents.ts';
 import { evaluate } from './evaluate.ts';
 import { generate } from './generate.ts';
 import { attribute, diff, score } from './inspect.ts';
@@ -20,6 +21,7 @@ export const COMMANDS = {
   evaluate,
   benchmark,
   merge,
+  documents,
   score,
   attribute,
   diff,

@@ -2,8 +2,8 @@ import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { required, text, toggle } from '../options.ts';
-import { file, folder } from '../paths.ts';
-import { checkScale, modelOptions, patchOptions, problemOptions, scale } from './common.ts';
+import { existingPath, file, folder } from '../paths.ts';
+import { checkScale, modelOptions, PAIR_SOURCES, patchOptions, problemOptions, scale } from './common.ts';
 import { decodingOptions } from './settings.ts';
 
 export const score = command({
@@ -42,9 +42,7 @@ one object ({"kind":"attribution"}) with all its figures.
   arguments: {},
   options: {
     ...modelOptions,
-    pairs: required(
-      file('pairs.jsonl of `cca localize`, or pivots in the formats of PTS or the reference code'),
-    ),
+    pairs: required(existingPath(PAIR_SOURCES)),
     pair: integer('N', 'only the Nth pair of the file, counted from 1', { min: 1, fallbackText: 'all' }),
     components: toggle('also the gradient of every head and neuron'),
     gate: integer('G', 'where the gates stand: 2 (mask 1) or 1 (the model as it is)', {

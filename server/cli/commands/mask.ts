@@ -2,8 +2,8 @@ import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { required } from '../options.ts';
-import { file } from '../paths.ts';
-import { modelOptions, refuseResumeWithFresh, runOptions, textOptions } from './common.ts';
+import { existingPath } from '../paths.ts';
+import { modelOptions, PAIR_SOURCES, refuseResumeWithFresh, runOptions, textOptions } from './common.ts';
 import {
   checkSelection,
   maskTrainingOptions,
@@ -25,9 +25,7 @@ export const mask = command({
   arguments: {},
   options: {
     ...modelOptions,
-    pairs: required(
-      file('pairs.jsonl of `cca localize`, or pivots in the formats of PTS or the reference code'),
-    ),
+    pairs: required(existingPath(PAIR_SOURCES)),
     limit: integer('N', 'take only the first N pairs', { min: 1, fallbackText: 'all' }),
     ...textOptions,
     ...presetOption,

@@ -1,8 +1,8 @@
 import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { choice, repeated, required } from '../options.ts';
-import { file, folder, newFolder, newPath } from '../paths.ts';
-import { modelOptions, scale } from './common.ts';
+import { existingPath, file, folder, newFolder, newPath } from '../paths.ts';
+import { modelOptions, PAIR_SOURCES, scale } from './common.ts';
 
 const model = required(folder('Hugging Face folder of the model'));
 const patch = repeated(file('patch of `cca amplify` (may be repeated: patches are stacked)'));
@@ -68,7 +68,7 @@ export const exportCommand = command({
     ...modelOptions,
     patch,
     scale,
-    pairs: file('pairs.jsonl of `cca localize` (dpo, pts)'),
+    pairs: existingPath(`${PAIR_SOURCES} (dpo, pts)`),
     traces: file('traces of the pairs, for the prompts in pivots (default: traces.jsonl beside the pairs)'),
     out: required(newPath('folder (checkpoint, peft) or file (dpo, pts) to write')),
   },

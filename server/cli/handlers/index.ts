@@ -3,6 +3,7 @@ import { attributeHandlers } from './attribute.ts';
 import { benchmarkHandlers } from './benchmark.ts';
 import { deviceHandlers } from './devices.ts';
 import { diffHandlers } from './diff.ts';
+import { documentHandlers } from './documents.ts';
 import { mergeHandlers } from './merge.ts';
 import { patchHandlers } from './patch.ts';
 import { runHandlers } from './run.ts';
@@ -14,6 +15,7 @@ import { stageHandlers } from './stages.ts';
 export const handlers: Handlers = {
   ...runHandlers,
   ...stageHandlers,
+  ...documentHandlers,
   ...benchmarkHandlers,
   ...scoreHandlers,
   ...attributeHandlers,

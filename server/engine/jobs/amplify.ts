@@ -7,7 +7,7 @@ import type { AmplifySettings, EvaluateSettings } from '../../pipeline/settings.
 import { type AmplifySummary, amplifyStage } from '../../pipeline/stages/amplify.ts';
 import { usablePairs } from '../../pipeline/stages/mask.ts';
 import { type ControlsRef, loadControls, loadText } from '../inputs/controls.ts';
-import { readAnyPairs } from '../inputs/pairs.ts';
+import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -22,7 +22,7 @@ import {
 } from '../run-folder.ts';
 
 export interface AmplifyParams extends RunParams {
-  /** File of pairs. */
+  /** Pairs: a file, a run folder, or a folder of trace documents. */
   pairs: string;
   /** Pairs at most; null for all. */
   limit: number | null;
@@ -53,13 +53,16 @@ export const amplify =
       async ({ model }) => {
         const vocab = model.config.vocabSize;
         const all = traces === null ? [] : await collect(readTraces(traces, { vocab }));
+        const excluded = await excludedTraces(pairs);
         return {
           prepared: {
             circuit: (await readMaskFile(mask, model.config, await model.checkpoint.hash())).circuit,
             data: {
               pairs: usablePairs(await readAnyPairs(model, pairs)).slice(0, limit ?? undefined),
               controlText: encodeTexts(model, await loadText(text)),
-              traces: all.filter((trace) => trace.correct && trace.decoding.strategy === 'greedy'),
+              traces: all.filter(
+                ({ id, correct, decoding }) => correct && decoding.strategy === 'greedy' && !excluded.has(id),
+              ),
               validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, seed),
               guard: await loadControls(watch, null),
             },

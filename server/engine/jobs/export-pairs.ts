@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { collect, writeJsonl } from '../../data/jsonl.ts';
 import { makePivot, type Pivot, writeDpo } from '../../data/pts.ts';
@@ -14,7 +14,7 @@ import type { JobContext } from '../rpc.ts';
 export interface ExportPairsParams {
   model: ModelRef;
   format: 'dpo' | 'pts';
-  /** File of pairs. */
+  /** Pairs: a file, a run folder, or a folder of trace documents. */
   pairs: string;
   /** Traces that the pairs come from; null takes traces.jsonl beside the pairs, if there is one. */
   traces: string | null;
@@ -86,7 +86,8 @@ function pivotOf(model: Model, pair: Pair, margin: number, prompts: ReadonlyMap<
 
 /** Prompt texts by trace id and by problem id. */
 async function promptsOf(model: Model, { pairs, traces }: ExportPairsParams): Promise<Map<string, string>> {
-  const beside = path.join(path.dirname(pairs), 'traces.jsonl');
+  const folder = statSync(pairs).isDirectory() ? pairs : path.dirname(pairs);
+  const beside = path.join(folder, 'traces.jsonl');
   const file = traces ?? (existsSync(beside) ? beside : null);
   const prompts = new Map<string, string>();
   if (file === null) return prompts;

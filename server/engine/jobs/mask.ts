@@ -9,7 +9,7 @@ import type { JobContext } from '../rpc.ts';
 import { dataOf, inRunFolder, numbered, type ReadyEvent, type RunParams } from '../run-folder.ts';
 
 export interface MaskParams extends RunParams {
-  /** File of pairs. */
+  /** Pairs: a file, a run folder, or a folder of trace documents. */
   pairs: string;
   /** Pairs at most; null for all. */
   limit: number | null;

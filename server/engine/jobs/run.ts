@@ -20,7 +20,7 @@ import { readManifest } from '../../runs/manifest.ts';
 import type { PlannedStage } from '../../runs/progress.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
-import { readAnyPairs } from '../inputs/pairs.ts';
+import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -168,8 +168,10 @@ async function loadGiven(params: RunAllParams, model: Model): Promise<Given> {
   }
   const vocab = model.config.vocabSize;
   const pairs = pairsOf(params);
+  const excluded = await excludedTraces(from, params.pairs);
+  const traces = from === null ? null : await collect(readTraces(path.join(from, 'traces.jsonl'), { vocab }));
   return {
-    traces: from === null ? null : await collect(readTraces(path.join(from, 'traces.jsonl'), { vocab })),
+    traces: traces?.map((trace) => (excluded.has(trace.id) ? { ...trace, excluded: true } : trace)) ?? null,
     pairs: pairs === null ? null : await readAnyPairs(model, pairs),
     circuit: circuit === null ? null : readMaskFile(circuit, model.config, hash),
   };

@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { loadTokenizer } from '../checkpoint/tokenizer.ts';
+import { breathe, neverAborted, type Signal } from '../control.ts';
+import { readPairs } from '../data/pairs.ts';
+import type { Pair } from '../data/records.ts';
+import { DOCUMENTS, documentName } from '../data/trace-files.ts';
+import { liesOn, printTraceDocument, type TokenTexts, traceIds } from '../data/trace-print.ts';
+import { readTraces } from '../data/traces.ts';
+import { InputError } from '../errors.ts';
+import { writeFileAtomic } from '../runs/atomic.ts';
+import { readManifest } from '../runs/manifest.ts';
+
+export interface WriteDocumentsOptions {
+  /** Run folder. */
+  run: string;
+  /** Where the documents go; null for the run's own, RUN/documents. */
+  out: string | null;
+  /** Traces that are part of a pair, all of them, or those of these ids. */
+  which: 'pivots' | 'all' | ReadonlySet<string>;
+  /** Model folder in place of the one in the run's manifest; null. */
+  model: string | null;
+  /** Its tokenizer where it has been read; null. */
+  tokens: TokenTexts | null;
+  signal?: Signal;
+  /** Traces looked at so far. */
+  onProgress?(done: number): void;
+}
+
+export interface WrittenDocuments {
+  folder: string;
+  written: number;
+  /** Documents that were there and were left as they are. */
+  kept: number;
+  /** Pairs of these traces that no document can hold, since their prefix is not of the trace's own tokens. */
+  unplaced: number;
+}
+
+/** Where the document of a run's trace lies, or would. */
+export function documentFile(run: string, trace: string, out: string | null = null): string {
+  return path.join(out ?? path.join(run, DOCUMENTS), documentName(trace));
+}
+
+/**
+ * Writes the documents of a run's traces. Those that are there are kept, whatever has become of them.
+ * @throws InputError for a folder without traces, broken records, a model that is not there, a trace that is not there
+ */
+export async function writeDocuments(options: WriteDocumentsOptions): Promise<WrittenDocuments> {
+  const { run, out, which, signal = neverAborted } = options;
+  const folder = out ?? path.join(run, DOCUMENTS);
+  const model = options.model ?? modelOf(run);
+  const tokens = options.tokens ?? loadTokenizer(model);
+  const pairs = await pairsByTrace(run);
+  const places = { model: relative(folder, model), run: relative(folder, run) };
+  const result: WrittenDocuments = { folder, written: 0, kept: 0, unplaced: 0 };
+  const missing = new Set(typeof which === 'string' ? [] : which);
+  let done = 0;
+  for await (const trace of readTraces(tracesOf(run), { allowEmpty: true })) {
+    await breathe(signal);
+    options.onProgress?.(++done);
+    const own = pairs.get(trace.id) ?? [];
+    if (which === 'pivots' ? own.length === 0 : which !== 'all' && !missing.delete(trace.id)) continue;
+    const ids = traceIds(trace);
+    result.unplaced += own.filter((pair) => !liesOn(pair, ids, trace.prompt_ids.length)).length;
+    const file = documentFile(run, trace.id, out);
+    if (existsSync(file)) result.kept++;
+    else {
+      writeFileAtomic(file, printTraceDocument(trace, own, tokens, places));
+      result.written++;
+    }
+    if (typeof which !== 'string' && missing.size === 0) break;
+  }
+  for (const id of missing) {
+    throw new InputError(tracesOf(run), `has no trace ${JSON.stringify(id)}`, 'Choose one of its traces.');
+  }
+  return result;
+}
+
+const tracesOf = (run: string) => path.join(run, 'traces.jsonl');
+
+/** The model folder of a run. */
+function modelOf(run: string): string {
+  const manifest = readManifest(run);
+  if (manifest?.model) return manifest.model.path;
+  const what = manifest ? 'names no model' : 'is not a run folder';
+  throw new InputError(run, what, "Give the folder of a run, or the model's folder too.");
+}
+
+/** Empty where stage 1 has not come to pairs yet. */
+async function pairsByTrace(run: string): Promise<Map<string, Pair[]>> {
+  const file = path.join(run, 'pairs.jsonl');
+  const byTrace = new Map<string, Pair[]>();
+  if (!existsSync(file)) return byTrace;
+  for await (const pair of readPairs(file, { allowEmpty: true })) {
+    if (pair.trace === undefined) continue;
+    const own = byTrace.get(pair.trace);
+    if (own) own.push(pair);
+    else byTrace.set(pair.trace, [pair]);
+  }
+  return byTrace;
+}
+
+/** From a document's folder, with slashes; absolute where there is no way (another drive). */
+function relative(from: string, to: string): string {
+  const found = path.relative(path.resolve(from), path.resolve(to)).split(path.sep).join('/');
+  return found === '' ? '.' : found;
+}

@@ -9,7 +9,7 @@ import { Model } from '../../server/model/model.ts';
 import { noOverlay, type Overlay } from '../../server/model/overlay.ts';
 import { PairLoss } from '../../server/optimize/pair-loss.ts';
 import { Rng } from '../../server/random.ts';
-import { type Report, ratio, spread, time } from './measure.ts';
+import { digits, median, type Report, ratio, spread, time } from './measure.ts';
 import { randomIds, randomPairs } from './pairs.ts';
 import type { Shape } from './shape.ts';
 import type { Torch } from './torch.ts';
@@ -44,7 +44,7 @@ export function mask(bench: Bench): Promise<void> {
   return withModel(bench, async (model) => {
     report.heading(`Mask step: batch ${batch}, prefixes of ${maskTokens} tokens`);
     const rng = new Rng('mask');
-    // More pairs than a batch: a step lays out its batch's keys and values, as it does in training.
+    // More pairs than a batch: no step finds the last one's keys and values in the processor's cache, as in training.
     const pairs = randomPairs(rng, { count: 2 * batch, tokens: maskTokens, vocab });
     const begin = performance.now();
     const steps = await MaskSteps.create(await Runner.create(model), pairs, 'margin', signal);
@@ -64,6 +64,9 @@ export function mask(bench: Bench): Promise<void> {
     report.line('PyTorch, same trick, seconds', spread(torch.run('mask_cached', repeats)[0]!.seconds));
     const { text, value } = ratio(naive, ours);
     report.judged('times the whole-prefix step', text, value, { atLeast: 500 });
+    // The peer's runs lie far apart, and other load can only slow one down: the fairest is its fastest.
+    const least = Math.min(...naive) / median(ours);
+    report.judged('times its fastest', digits(least), least, { atLeast: 500 });
   });
 }
 

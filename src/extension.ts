@@ -1,5 +1,44 @@
 import type { ExtensionContext } from 'vscode';
+import type { App } from './app.ts';
+import { greetDemo } from './commands/demo.ts';
+import { registerCommands } from './commands/index.ts';
+import { tellEnd } from './jobs/ended.ts';
+import { Jobs } from './jobs/jobs.ts';
+import { showProgress } from './jobs/progress.ts';
+import { disposeLog, failed } from './notify.ts';
+import { ActivePatches } from './patches/active.ts';
+import { createEngine } from './server/engine.ts';
+import { storageOf } from './server/options.ts';
+import { showStatus } from './server/status.ts';
+import { Catalogue } from './views/catalogue.ts';
+import { PatchesView } from './views/patches.ts';
+import { RunsView } from './views/runs.ts';
+import { TracesView } from './views/traces.ts';
 
-export function activate(_context: ExtensionContext): void {}
+/** Wires the parts. The engine starts with the first thing that needs it. */
+export function activate(context: ExtensionContext): void {
+  const engine = createEngine(context);
+  const jobs = new Jobs(engine, storageOf(context).fsPath);
+  const catalogue = new Catalogue(engine);
+  const patches = new ActivePatches(context.workspaceState);
+  const runsView = new RunsView(catalogue, jobs);
+  const tracesView = new TracesView(engine, catalogue, context.workspaceState);
+  const patchesView = new PatchesView(engine, patches);
+  const app: App = { context, engine, jobs, catalogue, patches, runsView, tracesView, patchesView };
+  context.subscriptions.push(
+    jobs,
+    catalogue,
+    patches,
+    runsView,
+    tracesView,
+    patchesView,
+    showStatus(engine),
+    showProgress(engine, jobs, (job) => tellEnd(engine, job)),
+    ...registerCommands(app),
+    { dispose: disposeLog },
+  );
+  jobs.reattach().catch(failed('The jobs could not be listed'));
+  greetDemo(context).catch(failed('The demo could not be opened'));
+}
 
 export function deactivate(): void {}

@@ -1,0 +1,75 @@
+import { CancellationError, ProgressLocation, window, workspace } from 'vscode';
+import { estimate, type JobSpec, start } from '../../server/protocol/jobs.ts';
+import type { App } from '../app.ts';
+import { config, setConfig } from '../config.ts';
+import { languageId } from '../contributions.ts';
+import { bytes, duration } from '../format.ts';
+import { stageLabel } from '../jobs/describe.ts';
+import { choose } from './pick.ts';
+
+/** Shorter jobs start without a question (seconds). */
+const LONG = 15;
+
+type Cost = NonNullable<NonNullable<typeof estimate.types>['result']>;
+
+export const jobSpec = (experiment: string, own: Partial<JobSpec> = {}): JobSpec => ({
+  experiment,
+  out: null,
+  until: null,
+  redo: null,
+  from: null,
+  pairs: null,
+  circuit: null,
+  seed: null,
+  variants: null,
+  set: {},
+  ...own,
+});
+
+/** What a job costs. Documents that it reads are saved before. */
+export async function costOf(app: App, spec: JobSpec): Promise<Cost> {
+  await saveInputs(spec.experiment);
+  return window.withProgress(
+    { location: ProgressLocation.Window, title: 'Estimating the cost' },
+    (_, token) => app.engine.request(estimate, spec, { token }),
+  );
+}
+
+/** Shows what a job costs, unless the user asked not to be asked, and starts it. */
+export async function startJob(app: App, title: string, spec: JobSpec, known?: Cost): Promise<void> {
+  const cost = known ?? (await costOf(app, spec));
+  if (config.confirmJobs() && (cost.seconds === null || cost.seconds >= LONG)) await confirm(title, cost);
+  app.jobs.take(await app.engine.request(start, spec));
+}
+
+async function confirm(title: string, cost: Cost): Promise<void> {
+  const never = await choose(
+    [
+      { label: '$(play) Start', description: costLine(cost), detail: stagesLine(cost), value: false },
+      { label: '$(play) Start, and do not ask again', value: true },
+    ],
+    { title, placeHolder: costLine(cost) },
+  );
+  if (never) await setConfig('jobs.confirm', false);
+}
+
+/** `about 2 min · 350 MB of memory` */
+export const costLine = ({ seconds, memory }: Pick<Cost, 'seconds' | 'memory'>): string =>
+  `${seconds === null ? 'time not known yet' : `about ${duration(seconds)}`} · ${bytes(memory)} of memory`;
+
+const stagesLine = ({ stages }: Cost): string =>
+  stages
+    .map(({ name, seconds, kept }) => {
+      const what = kept ? 'kept' : seconds === null ? null : duration(seconds);
+      return what === null ? stageLabel(name) : `${stageLabel(name)} ${what}`;
+    })
+    .join(' · ');
+
+async function saveInputs(experiment: string): Promise<void> {
+  const read = workspace.textDocuments.filter(
+    ({ isDirty, languageId: language, uri }) =>
+      isDirty && (language === languageId || uri.fsPath === experiment),
+  );
+  const saved = await Promise.all(read.map((document) => document.save()));
+  if (saved.includes(false)) throw new CancellationError();
+}

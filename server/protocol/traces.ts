@@ -88,9 +88,12 @@ export interface Attribution {
   components: { component: number; label: string; gradient: number }[] | null;
 }
 
-/** Input attribution of the pivot at a token. */
+/**
+ * Input attribution of the pivot at a token. With `desired`, of a token that need not be a pivot: that desired token
+ * against the document's own.
+ */
 export const attribution = request<
-  OfDocument & { token: number; patches: PatchRef[]; components: boolean },
+  OfDocument & { token: number; patches: PatchRef[]; components: boolean; desired?: number },
   Attribution
 >('cca/traces/attribution');
 
@@ -149,6 +152,11 @@ export interface OutputDiff {
   /** Index of the first token that differs; null for equal outputs. */
   firstDivergence: number | null;
   firstDivergenceAt: Range['start'] | null;
+  /**
+   * Both tokens there: the document's token `token` against that of the other output. Null for equal outputs, where one
+   * of them ends, and where `from` is not what the document has up to there.
+   */
+  divergence?: { token: number; from: { id: number; text: string }; to: { id: number; text: string } } | null;
   stretches: DiffStretch[];
 }
 

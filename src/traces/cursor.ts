@@ -1,0 +1,187 @@
+import {
+  CancellationError,
+  CancellationTokenSource,
+  type Disposable,
+  EventEmitter,
+  type Position,
+  window,
+  workspace,
+} from 'vscode';
+import type { PatchRef } from '../../server/protocol/message.ts';
+import {
+  type Attribution,
+  attribution,
+  type DocumentPivot,
+  type DocumentView,
+} from '../../server/protocol/traces.ts';
+import { config, onConfig } from '../config.ts';
+import { setContext } from '../context.ts';
+import { log, messageOf } from '../notify.ts';
+import type { Server } from '../server/server.ts';
+import { Coalesced } from './coalesced.ts';
+import { comparePositions } from './ranges.ts';
+import type { TraceDocument } from './trace-document.ts';
+import type { TraceEditors } from './trace-editors.ts';
+
+/** Milliseconds that the cursor rests on a pivot before its attribution is asked for. */
+const REST = 60;
+
+/** What the circuit panel shows of the pivot at the cursor. */
+export interface PivotAttribution {
+  uri: string;
+  /** Run folder that the trace is from; null. */
+  run: string | null;
+  token: number;
+  title: string;
+  margin: number;
+  components: { component: number; label: string; gradient: number }[];
+}
+
+/** The pivot at a place: on its token, or on its line of the header. */
+export function pivotAt(trace: TraceDocument, view: DocumentView, position: Position): DocumentPivot | null {
+  const on = view.pivots.find(
+    ({ range }) => comparePositions(range.start, position) <= 0 && comparePositions(position, range.end) <= 0,
+  );
+  if (on || position.line >= view.prompt.start.line) return on ?? null;
+  const token = /^pivot:.*?\btoken=(\d+)/.exec(trace.document.lineAt(position.line).text)?.[1];
+  return view.pivots.find((pivot) => pivot.token === Number(token)) ?? null;
+}
+
+/** Attribution of the pivot at the cursor: asked for when the cursor rests, given up when it moves on. */
+export class CursorAttribution implements Disposable {
+  readonly #server: Server;
+  readonly #editors: TraceEditors;
+  readonly #patches: () => readonly PatchRef[];
+  readonly #panelOpen: () => boolean;
+  readonly #rest = new Coalesced(() => void this.#ask(), REST, true);
+  readonly #shown = new EventEmitter<PivotAttribution>();
+  readonly #disposables: Disposable[];
+  #asking: CancellationTokenSource | null = null;
+  /** What is asked for or shown: nothing is asked twice. */
+  #key = '';
+  readonly onDidShow = this.#shown.event;
+  /** Milliseconds from the cursor's last move to the attribution; null before one. */
+  latency: number | null = null;
+  #moved = 0;
+
+  constructor(
+    server: Server,
+    editors: TraceEditors,
+    patches: () => readonly PatchRef[],
+    panelOpen: () => boolean,
+  ) {
+    this.#server = server;
+    this.#editors = editors;
+    this.#patches = patches;
+    this.#panelOpen = panelOpen;
+    const moved = () => this.#cursorMoved();
+    this.#disposables = [
+      window.onDidChangeTextEditorSelection(({ textEditor }) => {
+        if (textEditor === window.activeTextEditor) moved();
+      }),
+      window.onDidChangeActiveTextEditor(moved),
+      workspace.onDidGrantWorkspaceTrust(moved),
+      onConfig(['overlay.attribution'], moved),
+      // A pivot may have been marked, moved or given another desired token under a cursor that rests.
+      editors.onDidChange((trace) => {
+        const key = this.#here()?.key ?? '';
+        if (trace === editors.active?.trace && key !== this.#key) moved();
+      }),
+    ];
+  }
+
+  /** Ask again, with the patches as they are now. */
+  refresh(): void {
+    this.#key = '';
+    this.#cursorMoved();
+  }
+
+  #here(): { trace: TraceDocument; view: DocumentView; pivot: DocumentPivot; key: string } | null {
+    const active = this.#editors.active;
+    const view = active?.trace.view;
+    if (!active || !view?.tokens) return null;
+    const pivot = pivotAt(active.trace, view, active.editor.selection.active);
+    if (!pivot) return null;
+    const { token, desired, undesired } = pivot;
+    const key = JSON.stringify([active.trace.of.uri, token, desired.id, undesired.id, this.#patches()]);
+    return { trace: active.trace, view, pivot, key };
+  }
+
+  #cursorMoved(): void {
+    this.#moved = Date.now();
+    const here = this.#here();
+    setContext('circuitAmplifier.onPivot', here !== null);
+    if ((here?.key ?? '') === this.#key && config.overlayAttribution()) return;
+    this.#asking?.cancel();
+    this.#key = '';
+    if (!here) {
+      this.#rest.cancel();
+      this.#clear(this.#editors.active?.trace ?? null);
+    } else this.#rest.request();
+  }
+
+  #clear(trace: TraceDocument | null): void {
+    if (!trace?.attribution) return;
+    trace.attribution = null;
+    trace.touched();
+  }
+
+  async #ask(): Promise<void> {
+    const here = this.#here();
+    if (!here || !config.overlayAttribution() || !workspace.isTrusted) {
+      this.#clear(this.#editors.active?.trace ?? null);
+      return;
+    }
+    const { trace, view, pivot, key } = here;
+    this.#key = key;
+    const source = new CancellationTokenSource();
+    this.#asking = source;
+    const version = trace.document.version;
+    const ask = (components: boolean) =>
+      this.#server.request(
+        attribution,
+        { ...trace.of, token: pivot.token, patches: [...this.#patches()], components },
+        { token: source.token },
+      );
+    try {
+      const tokens = await ask(false);
+      if (source.token.isCancellationRequested) return;
+      if (version !== trace.document.version) {
+        this.#key = '';
+        this.#rest.request();
+        return;
+      }
+      trace.attribution = { ...tokens, token: pivot.token };
+      this.latency = Date.now() - this.#moved;
+      trace.touched();
+      if (!this.#panelOpen()) return;
+      const { components } = await ask(true);
+      if (source.token.isCancellationRequested) return;
+      this.#shown.fire(forPanel(trace, view, pivot, tokens, components ?? []));
+    } catch (error) {
+      if (this.#asking === source) this.#key = '';
+      if (!(error instanceof CancellationError)) log().warn(`Attribution: ${messageOf(error)}`);
+    } finally {
+      if (this.#asking === source) this.#asking = null;
+      source.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.#asking?.cancel();
+    this.#rest.dispose();
+    this.#shown.dispose();
+    for (const disposable of this.#disposables) disposable.dispose();
+  }
+}
+
+function forPanel(
+  trace: TraceDocument,
+  view: DocumentView,
+  pivot: DocumentPivot,
+  { margin }: Attribution,
+  components: NonNullable<Attribution['components']>,
+): PivotAttribution {
+  const title = `${view.problem}: ${JSON.stringify(pivot.undesired.text)} → ${JSON.stringify(pivot.desired.text)}`;
+  return { uri: trace.of.uri, run: view.run, token: pivot.token, title, margin, components };
+}

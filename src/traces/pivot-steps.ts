@@ -1,0 +1,26 @@
+import { Selection, type TextEditor, TextEditorRevealType } from 'vscode';
+import type { DocumentPivot } from '../../server/protocol/traces.ts';
+import { NotHere } from './annotations.ts';
+import { comparePositions } from './ranges.ts';
+import type { TraceEditors } from './trace-editors.ts';
+
+/** Puts the cursor on a pivot and brings it into view. */
+export function goTo(editor: TextEditor, { range }: Pick<DocumentPivot, 'range'>): void {
+  const { line, character } = range.start;
+  const selection = new Selection(line, character, line, character);
+  editor.selection = selection;
+  editor.revealRange(selection, TextEditorRevealType.InCenterIfOutsideViewport);
+}
+
+/** @param step 1 for the next pivot, -1 for the one before; around the ends */
+export async function stepPivot(editors: TraceEditors, step: 1 | -1): Promise<DocumentPivot> {
+  const active = editors.active;
+  if (!active) throw new NotHere('Open a trace document first.');
+  const pivots = (await active.trace.current())?.pivots.toSorted((a, b) => a.token - b.token) ?? [];
+  if (pivots.length === 0) throw new NotHere('This trace has no pivots: mark a token as one.');
+  const here = active.editor.selection.active;
+  const beyond = ({ range }: DocumentPivot) => step * comparePositions(range.start, here) > 0;
+  const next = step > 0 ? (pivots.find(beyond) ?? pivots[0]!) : (pivots.findLast(beyond) ?? pivots.at(-1)!);
+  goTo(active.editor, next);
+  return next;
+}

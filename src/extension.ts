@@ -10,13 +10,14 @@ import { ActivePatches } from './patches/active.ts';
 import { createEngine } from './server/engine.ts';
 import { storageOf } from './server/options.ts';
 import { showStatus } from './server/status.ts';
+import { registerTraces, type Traces } from './traces/index.ts';
 import { Catalogue } from './views/catalogue.ts';
 import { PatchesView } from './views/patches.ts';
 import { RunsView } from './views/runs.ts';
 import { TracesView } from './views/traces.ts';
 
 /** Wires the parts. The engine starts with the first thing that needs it. */
-export function activate(context: ExtensionContext): void {
+export function activate(context: ExtensionContext): { traces: Traces } {
   const engine = createEngine(context);
   const jobs = new Jobs(engine, storageOf(context).fsPath);
   const catalogue = new Catalogue(engine);
@@ -38,7 +39,9 @@ export function activate(context: ExtensionContext): void {
     { dispose: disposeLog },
   );
   jobs.reattach().catch(failed('The jobs could not be listed'));
+  const traces = registerTraces({ context, server: engine, activePatches: patches });
   greetDemo(context).catch(failed('The demo could not be opened'));
+  return { traces };
 }
 
 export function deactivate(): void {}

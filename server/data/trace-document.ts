@@ -253,7 +253,13 @@ function checkRequired(frame: Frame, values: ReadonlyMap<string, HeaderLine>, fa
   if (missing.length === 0) return;
   const names = missing.map((key) => `"${key}"`).join(', ');
   const remedy = 'Restore it: undo the change, or write the document anew.';
-  faults.push({ ...faultAt(frame.header[0]!, `the header lacks ${names}`, remedy) });
+  // At the line that closes the header, so that a line which is only broken comes first.
+  const last = frame.header.at(-1)!;
+  const closed = frame.headerEnd === last.next && frame.bodyStart > frame.headerEnd;
+  const at = closed
+    ? { ...last, line: last.line + 1, start: frame.headerEnd, end: frame.headerEnd + FENCE.length }
+    : last;
+  faults.push(faultAt(at, `the header lacks ${names}`, remedy));
 }
 
 function checkPivots(
@@ -267,8 +273,10 @@ function checkPivots(
   if (!prompt || !values.has('completion_ids')) return;
   const broken = faults.some((fault) => /^"(prompt|completion)_ids"/.test(fault.what));
   if (broken) return;
-  if (promptIds.length === 0)
+  if (promptIds.length === 0) {
     faults.push(faultAt(prompt, '"prompt_ids" has no ids', 'Restore its token ids.'));
+    return;
+  }
   const total = promptIds.length + completionIds.length;
   const seen = new Map<string, number>();
   for (const { at, token, desired, undesired } of pivots) {

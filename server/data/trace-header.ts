@@ -105,7 +105,7 @@ export function parseIds(raw: string, vocab = Number.POSITIVE_INFINITY): Parsed<
     let id = 0;
     for (; code >= 0x30 && code <= 0x39; code = raw.charCodeAt(++i)) id = 10 * id + (code - 0x30);
     if (i === from || (i < raw.length && code !== 0x20 && code !== 0x09) || id >= vocab || i - from > 9) {
-      const word = /^\S+/.exec(raw.slice(from))![0];
+      const word = /^[^ \t]+/.exec(raw.slice(from))![0];
       const range = Number.isFinite(vocab) ? `in 0 .. ${vocab - 1}` : '>= 0';
       return fault(`has ${shown(word)}`, `Give token ids ${range} between spaces.`, from, word.length);
     }

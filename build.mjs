@@ -12,8 +12,12 @@ const engine = {
 };
 const tools = {
   bench: 'test/bench/bench.ts',
+  fuzz: 'test/fuzz/fuzz.ts',
+  'fuzz-worker': 'test/fuzz/worker.ts',
   'demo-train': 'server/demo/train.ts',
   'demo-data': 'server/demo/data.ts',
+  'panel-fixture': 'test/webview/make-fixture.ts',
+  'bench-panel': 'test/bench/panel.ts',
 };
 
 const wanted = process.argv.slice(2);
@@ -21,7 +25,8 @@ const unknown = wanted.find((name) => !(name in tools));
 if (unknown) throw new Error(`no tool is called ${unknown}: known are ${Object.keys(tools).join(', ')}`);
 
 const common = { bundle: true, outdir: 'dist', sourcemap: true, logLevel: 'warning' };
-const node = { ...common, platform: 'node', target: 'node20' };
+// Module builds first: the universal ones of some packages (jsonc-parser) load parts that a bundle cannot see.
+const node = { ...common, platform: 'node', target: 'node20', mainFields: ['module', 'main'] };
 
 await build({
   ...node,

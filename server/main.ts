@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // The language server: the Language Server Protocol on standard input and output.
-import { createConnection, ProposedFeatures, TextDocumentSyncKind } from 'vscode-languageserver/node';
+import { fileURLToPath } from 'node:url';
+import { createConnection, ProposedFeatures } from 'vscode-languageserver/node';
+import { Server } from './lsp/server.ts';
 
+// Standard output is the protocol's: what a library prints goes where it does no harm.
+console.log = console.error;
 const connection = createConnection(ProposedFeatures.all, process.stdin, process.stdout);
-connection.onInitialize(() => ({
-  capabilities: { textDocumentSync: TextDocumentSyncKind.Incremental },
-  serverInfo: { name: 'circuit-amplifier' },
-}));
+new Server(connection, fileURLToPath(new URL('./cli.mjs', import.meta.url)));
 connection.listen();

@@ -6,6 +6,8 @@ import { Caller, type CallOptions, type EventOf, type Params, type ResultOf } fr
 export interface EngineOptions {
   /** The bundled worker; by default worker.mjs beside this module's own bundle. */
   worker?: URL;
+  /** The thread ended without being asked to; all open calls have failed. Told once. */
+  onCrash?: (error: Error) => void;
 }
 
 export type JobName = keyof Jobs & string;
@@ -30,6 +32,7 @@ export interface Engine {
 /** An engine in a thread of its own. If it crashes, all its calls fail; start another. */
 export function startEngine({
   worker: url = new URL('./worker.mjs', import.meta.url),
+  onCrash,
 }: EngineOptions = {}): Engine {
   // The runtime reads the process's environment, of which a worker has only a copy: from in there it would be too late.
   process.env.ORT_DISABLE_TELEMETRY = '1';
@@ -37,11 +40,18 @@ export function startEngine({
   const worker = new Worker(url, { execArgv: [] });
   const caller = new Caller<Jobs>(worker);
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-  worker.on('error', (cause) => caller.fail(new Error(`the engine stopped: ${cause.message}`, { cause })));
-  worker.on('exit', (code) => caller.fail(new Error(`the engine ended (exit code ${code})`)));
+  let over = false;
+  const fail = (error: Error) => {
+    caller.fail(error);
+    if (!over) onCrash?.(error);
+    over = true;
+  };
+  worker.on('error', (cause) => fail(new Error(`the engine stopped: ${cause.message}`, { cause })));
+  worker.on('exit', (code) => fail(new Error(`the engine ended (exit code ${code})`)));
   return {
     call: (job, params, options) => caller.call(job, params, options),
     close: () => {
+      over = true;
       caller.close();
       return ended;
     },

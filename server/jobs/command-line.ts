@@ -34,7 +34,8 @@ export async function planJob(spec: JobSpec): Promise<PlannedJob> {
     throw new InputError(spec.experiment, 'names no run folder', remedy);
   }
   const last = spec.until === null ? STAGES.length : STAGES.indexOf(spec.until) + 1;
-  const variants = spec.until === null ? (spec.variants ?? experiment.variants ?? []) : [];
+  const variants =
+    spec.until === null ? (spec.variants?.length ? spec.variants : (experiment.variants ?? [])) : [];
   return {
     title: `${spec.until === null ? 'Amplify' : TITLES[spec.until]}: ${path.basename(run)}`,
     run: path.resolve(run),
@@ -56,13 +57,14 @@ export function commandLine(
     ...option('experiment', spec.experiment),
     ...option('out', run),
     '--json',
-    ...option('until', spec.until),
+    // Evaluation is the last stage.
+    ...option('until', spec.until === 'evaluate' ? null : spec.until),
     ...option('redo', spec.redo),
     ...option('from', spec.from),
     ...option('pairs', spec.pairs),
     ...option('circuit', spec.circuit),
     ...option('seed', spec.seed),
-    ...option('variants', spec.variants === null ? null : spec.variants.join(',') || 'none'),
+    ...(spec.variants ?? []).flatMap((name) => option('variant', name)),
     ...Object.entries(spec.set).flatMap(([name, value]) => option('set', `${name}=${value}`)),
     ...option('device', device === 'auto' ? null : device),
     ...option('threads', threads),

@@ -218,7 +218,12 @@ export type Experiment = Read<typeof experiment>;
 
 /** @throws InputError naming the file and the first field that is wrong */
 export async function readExperiment(file: string): Promise<Experiment> {
-  return experiment.read(await readJson(file), { file, field: '' });
+  return checkExperiment(await readJson(file), file);
+}
+
+/** The same of a file's JSON value. @throws InputError naming the file and the first field that is wrong */
+export function checkExperiment(value: unknown, file: string): Experiment {
+  return experiment.read(value, { file, field: '' });
 }
 
 /** JSON Schema of an experiment file, for editors. */

@@ -1,0 +1,66 @@
+/** The language features of the protocol, on trace documents; experiment files have diagnostics only. */
+import {
+  type CancellationToken,
+  CodeActionKind,
+  type ServerCapabilities,
+  TextDocumentSyncKind,
+} from 'vscode-languageserver/node';
+import { codeActions } from '../language/actions.ts';
+import { headerCompletion } from '../language/header.ts';
+import { inlayHints } from '../language/hints.ts';
+import { hover, type ModelFacts } from '../language/hover.ts';
+import { codeLenses } from '../language/lenses.ts';
+import type { OpenTrace } from '../language/open-trace.ts';
+import { documentSymbols, foldingRanges } from '../language/outline.ts';
+import type { Services } from './services.ts';
+import { branchesOf, scoredToken } from './traces.ts';
+
+export const capabilities: ServerCapabilities = {
+  textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
+  hoverProvider: true,
+  codeLensProvider: { resolveProvider: false },
+  codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.RefactorRewrite] },
+  inlayHintProvider: true,
+  documentSymbolProvider: true,
+  foldingRangeProvider: true,
+  completionProvider: {},
+};
+
+export function answerFeatures({ connection, answers, documents, scores }: Services): void {
+  /** Answers for an open trace document; what is no trace has nothing to show. */
+  const on =
+    <P extends { textDocument: { uri: string } }, R>(
+      name: string,
+      none: R,
+      answer: (trace: OpenTrace, params: P) => R,
+    ) =>
+    (params: P, token: CancellationToken) =>
+      answers.guard(name, token, () => {
+        const read = documents.get(params.textDocument.uri);
+        return read ? answer(read.trace, params) : none;
+      });
+
+  const facts = (trace: OpenTrace): ModelFacts => ({
+    score: (token) => {
+      const score = trace.tokens && scores.known(trace.uri, token, trace.tokens.ids);
+      return score ? scoredToken(trace, token, score) : null;
+    },
+    branches: (token) => branchesOf.get(trace)?.get(token) ?? null,
+  });
+
+  connection.onHover(on('hover', null, (trace, { position }) => hover(trace, position, facts(trace))));
+  connection.onCodeLens(on('codeLens', [], (trace) => codeLenses(trace)));
+  // A lens says all that it has to say at once.
+  connection.onCodeLensResolve((lens) => lens);
+  connection.onCodeAction(
+    on('codeAction', [], (trace, { range, context }) => {
+      const wanted = context.only;
+      const all = codeActions(trace, range, facts(trace));
+      return wanted ? all.filter(({ kind }) => wanted.some((one) => kind?.startsWith(one))) : all;
+    }),
+  );
+  connection.languages.inlayHint.on(on('inlayHint', [], (trace, { range }) => inlayHints(trace, range)));
+  connection.onDocumentSymbol(on('documentSymbol', [], (trace) => documentSymbols(trace)));
+  connection.onFoldingRanges(on('foldingRange', [], (trace) => foldingRanges(trace)));
+  connection.onCompletion(on('completion', [], (trace, { position }) => headerCompletion(trace, position)));
+}

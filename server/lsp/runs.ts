@@ -1,0 +1,190 @@
+/** Requests about runs, their traces and their changed answers. */
+import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Problem, Trace } from '../data/records.ts';
+import { documentName } from '../data/trace-files.ts';
+import { InputError } from '../errors.ts';
+import type { StopRule } from '../generate/stop.ts';
+import * as protocol from '../protocol/runs.ts';
+import * as traces from '../protocol/traces.ts';
+import { compareRuns, deleteRun } from '../runs/catalogue.ts';
+import { type Manifest, readManifest } from '../runs/manifest.ts';
+import type { ParamsOf } from './answers.ts';
+import * as check from './check.ts';
+import { findRuns, listRows, RunRows, reportOf } from './run-rows.ts';
+import type { RunWatch } from './run-watch.ts';
+import { modelRef, type Services } from './services.ts';
+import { listTraces } from './trace-list.ts';
+import { openTraceDocument, writeDocument, writeDocuments } from './trace-writing.ts';
+
+const flipFields = {
+  set: check.text,
+  id: check.text,
+  kind: check.oneOf('wrong-to-right', 'right-to-wrong'),
+  base: ((value, field) =>
+    typeof value === 'string' ? value : check.refuse(field, 'a text')) as check.Check<string>,
+  amplified: ((value, field) =>
+    typeof value === 'string' ? value : check.refuse(field, 'a text')) as check.Check<string>,
+};
+const folderOnly = check.object<{ folder: string }>({ folder: check.text });
+
+export function answerRuns(services: Services, watching: RunWatch): void {
+  const { answers, tokenizers } = services;
+  const rows = new RunRows();
+
+  answers.on(
+    protocol.list,
+    check.object<ParamsOf<typeof protocol.list>>({ folders: check.list(check.text) }),
+    async ({ folders }) => {
+      const jobs = services.options.storage === '' ? null : services.jobs();
+      const own = await (jobs?.list() ?? []);
+      const ofJobs = own.map(({ run }) => run).filter((run) => existsSync(path.join(run, 'manifest.json')));
+      watching.watch(folders, ofJobs);
+      return listRows(
+        [...findRuns(folders), ...ofJobs],
+        rows,
+        (folder) => jobs?.workingOn(folder)?.id ?? null,
+      );
+    },
+  );
+
+  answers.on(protocol.remove, folderOnly, ({ folder }) => {
+    refuseBusy(services, folder);
+    rows.forget(path.resolve(folder));
+    return deleteRun(folder);
+  });
+
+  answers.on(protocol.report, folderOnly, ({ folder }) => reportOf(folder));
+
+  answers.on(
+    protocol.compare,
+    check.object<ParamsOf<typeof protocol.compare>>({ a: check.text, b: check.text }),
+    ({ a, b }) => compareRuns(a, b),
+  );
+
+  answers.on(protocol.flips, folderOnly, ({ folder }) => flipsOf(folder));
+
+  answers.on(
+    protocol.openFlip,
+    check.object<ParamsOf<typeof protocol.openFlip>>({
+      folder: check.text,
+      flip: check.object<protocol.FlipRow>(flipFields),
+    }),
+    ({ folder, flip }, { signal }) => openFlip(services, path.resolve(folder), flip, signal),
+    { needsTrust: true },
+  );
+
+  answers.on(traces.list, folderOnly, ({ folder }, { signal }) => listTraces(folder, signal));
+
+  answers.on(
+    traces.open,
+    check.object<ParamsOf<typeof traces.open>>({ run: check.text, trace: check.text }),
+    ({ run, trace }) => openTraceDocument(run, trace, tokenizers),
+  );
+
+  answers.on(
+    traces.writeDocuments,
+    check.object<ParamsOf<typeof traces.writeDocuments>>({
+      run: check.text,
+      which: check.oneOf('pivots', 'all'),
+    }),
+    ({ run, which }, { signal }) => writeDocuments(run, which, tokenizers, signal),
+  );
+}
+
+function refuseBusy({ options, jobs }: Services, folder: string): void {
+  const job = options.storage === '' ? null : jobs().workingOn(folder);
+  if (job) throw new InputError(folder, `the job "${job.title}" works on this run`, 'Cancel it first.');
+}
+
+/** Changed answers of a run, as its evaluation wrote them. @throws InputError where there is no such file, or a broken line */
+function flipsOf(folder: string): protocol.FlipRow[] {
+  const file = path.join(path.resolve(folder), 'flips.jsonl');
+  if (!existsSync(file)) {
+    throw new InputError(file, 'is not there yet', 'Let the run finish its evaluation first.');
+  }
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  const flip = check.object<protocol.FlipRow>(flipFields);
+  return lines.map((line, i) => {
+    try {
+      return flip(JSON.parse(line), '');
+    } catch {
+      throw new InputError(`${file}:${i + 1}`, 'is not a changed answer', 'Run the evaluation again.');
+    }
+  });
+}
+
+/**
+ * The document of a flip: the problem as it was evaluated, and the base model's completion. Its tokens are made again,
+ * because an evaluation keeps only texts. It lies outside the run's documents: test problems are not trained on.
+ */
+async function openFlip(
+  services: Services,
+  run: string,
+  flip: protocol.FlipRow,
+  signal: AbortSignal,
+): Promise<{ file: string }> {
+  const file = path.join(run, 'flips', documentName(`${flip.set}/${flip.id}`));
+  if (existsSync(file)) return { file };
+  const manifest = readManifest(run);
+  if (!manifest?.model) throw new InputError(run, 'is not the folder of a run', 'Choose a run.');
+  const problem = await problemOf(run, flip);
+  const model = manifest.model.path;
+  const tokenizer = services.tokenizers.get(model);
+  const ids = tokenizer.encode(problem.prompt);
+  const ref = modelRef(model, services.options);
+  const { maxTokens, stop } = evaluation(manifest);
+  const params = { model: ref, patch: null, prefixes: [{ ids, prompt: ids.length }], maxTokens, stop };
+  const [made] = await services.engine.callOn('complete', ref, params, { signal });
+  const { template_id, instance_id } = problem;
+  const trace: Trace = {
+    id: `${flip.set}/${flip.id}`,
+    problem_id: flip.id,
+    ...(template_id !== undefined && { template_id }),
+    ...(instance_id !== undefined && { instance_id }),
+    split: 'test',
+    target: problem.target,
+    prompt_ids: ids,
+    completion_ids: made!.ids,
+    decoding: { strategy: 'greedy' },
+    text: made!.text,
+    answer: made!.answer,
+    correct: made!.answer === problem.target,
+    truncated: made!.truncated,
+  };
+  writeDocument(file, trace, [], { tokenizer, model, run });
+  return { file };
+}
+
+/** The problem of a flip, from the evaluation's samples. */
+async function problemOf(run: string, { set, id }: protocol.FlipRow): Promise<Problem> {
+  const samples = path.join(run, 'evaluate-samples.jsonl');
+  const missing = () =>
+    new InputError(samples, `has no problem ${id} of ${set}`, 'Run the evaluation of this run again.');
+  if (!existsSync(samples)) throw missing();
+  const input = createReadStream(samples);
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      // Only lines that may be it are read.
+      if (!line.includes(JSON.stringify(id))) continue;
+      const { suite, doc } = JSON.parse(line) as { suite: string; doc: Problem };
+      if (suite === set && doc.id === id && typeof doc.prompt === 'string') return doc;
+    }
+  } finally {
+    input.destroy();
+  }
+  throw missing();
+}
+
+/** How a run completes the problems that it is scored on. */
+function evaluation({ stages }: Manifest): { maxTokens: number; stop: StopRule } {
+  const { maxTokens = 256, stop } = (stages.evaluate ?? {}) as {
+    maxTokens?: number;
+    stop?: Partial<StopRule>;
+  };
+  return { maxTokens, stop: { answer: stop?.answer ?? true, strings: stop?.strings ?? [] } };
+}
+
+/** Removes a file that may not be there. */
+export const removeFile = (file: string) => rmSync(file, { force: true });

@@ -1,0 +1,34 @@
+import type { Connection } from 'vscode-languageserver/node';
+import type { ModelRef } from '../engine/models.ts';
+import type { Supervisor } from '../jobs/supervisor.ts';
+import type { ServerOptions } from '../protocol/engine.ts';
+import type { Notification } from '../protocol/message.ts';
+import type { Answers } from './answers.ts';
+import type { EngineHost } from './engine-host.ts';
+import type { ScoreCache } from './score-cache.ts';
+import type { Tokenizers } from './tokenizers.ts';
+import type { TraceDocuments } from './trace-documents.ts';
+
+/** What the answers to requests are made with. */
+export interface Services {
+  readonly connection: Connection;
+  readonly answers: Answers;
+  readonly engine: EngineHost;
+  readonly tokenizers: Tokenizers;
+  readonly documents: TraceDocuments;
+  readonly scores: ScoreCache;
+  /** As last set by the editor. */
+  readonly options: ServerOptions;
+  /** The jobs of the workspace. @throws InputError where there is no storage to keep them in */
+  jobs(): Supervisor;
+  /** Folders of the workspace. */
+  readonly folders: readonly string[];
+  notify<P>(notification: Notification<P>, params: P): void;
+}
+
+/** A model as the settings want it run. */
+export const modelRef = (folder: string, { device, threads }: ServerOptions): ModelRef => ({
+  folder,
+  device,
+  threads,
+});

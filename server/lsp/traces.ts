@@ -1,0 +1,322 @@
+/** Requests about open trace documents. */
+
+import { readConfig } from '../checkpoint/config.ts';
+import type { Completed } from '../engine/jobs/complete.ts';
+import { InputError } from '../errors.ts';
+import type { StopRule } from '../generate/stop.ts';
+import type { TokenScore } from '../inspect/score.ts';
+import type { OpenTrace } from '../language/open-trace.ts';
+import { ComponentSpace } from '../model/components.ts';
+import type { PatchRef, Position, Range } from '../protocol/message.ts';
+import * as protocol from '../protocol/traces.ts';
+import { readManifest } from '../runs/manifest.ts';
+import type { ParamsOf } from './answers.ts';
+import type { Check } from './check.ts';
+import * as check from './check.ts';
+import { labelOf } from './component-label.ts';
+import { layOut } from './output-diff.ts';
+import { Remembered } from './remembered.ts';
+import { questionKey } from './score-cache.ts';
+import { modelRef, type Services } from './services.ts';
+
+const position: Check<Position> = check.object<Position>({ line: check.count, character: check.count });
+const range: Check<Range> = check.object<Range>({ start: position, end: position });
+export const patchRef = check.object<PatchRef>({ file: check.text, scale: check.real });
+const patches = check.list(patchRef);
+const partial = {
+  partialResultToken: check.optional<string | number>((value, field) =>
+    typeof value === 'string' || typeof value === 'number'
+      ? value
+      : check.refuse(field, 'a text or a number'),
+  ) as Check<string | number>,
+};
+const ofDocument = { uri: check.text, version: check.integer };
+
+const edit: Check<protocol.AnnotationEdit> = (value, field) => {
+  const kinds = ['mark', 'accept', 'reject', 'remove', 'swap', 'move', 'desired', 'exclude'] as const;
+  const { edit: kind } = check.object<{ edit: (typeof kinds)[number] }>({ edit: check.oneOf(...kinds) })(
+    value,
+    field,
+  );
+  const token = check.count;
+  switch (kind) {
+    case 'mark':
+      return check.object<Extract<protocol.AnnotationEdit, { edit: 'mark' }>>({
+        edit: check.oneOf('mark'),
+        token,
+        desired: check.nullable(check.count),
+      })(value, field);
+    case 'move':
+      return check.object<Extract<protocol.AnnotationEdit, { edit: 'move' }>>({
+        edit: check.oneOf('move'),
+        token,
+        to: check.count,
+      })(value, field);
+    case 'desired':
+      return check.object<Extract<protocol.AnnotationEdit, { edit: 'desired' }>>({
+        edit: check.oneOf('desired'),
+        token,
+        desired: check.count,
+      })(value, field);
+    case 'exclude':
+      return check.object<Extract<protocol.AnnotationEdit, { edit: 'exclude' }>>({
+        edit: check.oneOf('exclude'),
+        excluded: check.flag,
+      })(value, field);
+    default:
+      return check.object<{ edit: typeof kind; token: number }>({ edit: check.oneOf(kind), token })(
+        value,
+        field,
+      );
+  }
+};
+
+/** Components of an attribution, by size: a large model has half a million. */
+const COMPONENTS = 200;
+
+/** Branches that have been asked for lately, for hovers. */
+export const branchesOf = new WeakMap<OpenTrace, Map<number, readonly protocol.Branch[]>>();
+
+export function answerTraces(services: Services): void {
+  const { answers, documents, engine, scores } = services;
+  const attributions = new Remembered<protocol.Attribution>(128);
+
+  answers.on(protocol.view, check.object<protocol.OfDocument>(ofDocument), (of) => documents.view(of));
+
+  answers.on(
+    protocol.annotate,
+    check.object<ParamsOf<typeof protocol.annotate>>({ ...ofDocument, annotation: edit }),
+    ({ annotation, ...of }) => ({ edits: documents.at(of).trace.annotate(annotation) }),
+  );
+
+  answers.on(
+    protocol.tokenAt,
+    check.object<ParamsOf<typeof protocol.tokenAt>>({ ...ofDocument, position }),
+    ({ position: at, ...of }) => {
+      const { trace } = documents.at(of);
+      const token = trace.tokens && trace.tokenAt(at);
+      if (token === null) return null;
+      const score = scores.known(trace.uri, token, trace.tokens!.ids);
+      return { token: trace.tokenRange(token), alternatives: score?.top ?? [] };
+    },
+  );
+
+  answers.on(
+    protocol.scores,
+    check.object<ParamsOf<typeof protocol.scores>>({
+      ...ofDocument,
+      ...partial,
+      patches,
+      visible: check.nullable(range),
+    }),
+    ({ patches: stack, visible, ...of }, { signal, part }) =>
+      documents.whileCurrent(of, signal, async (current) => {
+        const { trace, model } = documents.withModel(of);
+        const { ids } = trace.tokens!;
+        const { topK } = services.options;
+        const question = { model: modelRef(model, services.options), patches: stack, ids, topK };
+        const start = visible ? firstIn(trace, visible) : 0;
+        const total = ids.length;
+        await scores.score(trace.uri, question, start, current, (from, tokens, done) => {
+          const scored = tokens.map((token, k) => scoredToken(trace, from + k, token));
+          part({ tokens: scored, done, total });
+        });
+        return { total };
+      }),
+    { needsTrust: true },
+  );
+
+  answers.on(
+    protocol.attribution,
+    check.object<ParamsOf<typeof protocol.attribution>>({
+      ...ofDocument,
+      token: check.count,
+      patches,
+      components: check.flag,
+      desired: check.optional(check.count),
+    }),
+    ({ token, patches: stack, components, desired: wanted, ...of }, { signal }) =>
+      documents.whileCurrent(of, signal, async (current) => {
+        const { trace, model } = documents.withModel(of);
+        const { desired, undesired } =
+          wanted === undefined ? pivotAt(trace, token) : against(trace, token, wanted);
+        const prefix = trace.tokens!.ids.slice(0, token);
+        const ref = modelRef(model, services.options);
+        const question = { model: ref, patches: stack, ids: [...prefix, desired, undesired], topK: 0 };
+        const key = `${questionKey(question)} ${components}`;
+        const found = await attributions.get(key, async () => {
+          const params = { model: ref, patch: stack, prefix, desired, undesired, components };
+          const { margin, tokens, gates } = await engine.callOn('attributePivot', ref, params, {
+            signal: current,
+          });
+          return {
+            margin,
+            desired: { id: desired, text: trace.tokenText(desired) },
+            undesired: { id: undesired, text: trace.tokenText(undesired) },
+            tokens: Array.from(tokens, (attribution, i) => ({ ...trace.tokenRange(i), attribution })),
+            components: gates && strongest(model, gates),
+          };
+        });
+        // Places may have moved since: an edit of the header leaves the tokens as they are.
+        return { ...found, tokens: found.tokens.map((one) => ({ ...one, ...trace.tokenRange(one.index) })) };
+      }),
+    { needsTrust: true },
+  );
+
+  answers.on(
+    protocol.branches,
+    check.object<ParamsOf<typeof protocol.branches>>({
+      ...ofDocument,
+      token: check.count,
+      patches,
+    }),
+    ({ token, patches: stack, ...of }, { signal }) =>
+      documents.whileCurrent(of, signal, async (current) => {
+        const { trace, model, tokenizer } = documents.withModel(of);
+        const { desired, undesired } = pivotAt(trace, token);
+        const { promptIds, target } = trace.document;
+        const sides = [
+          { role: 'desired' as const, id: desired },
+          { role: 'undesired' as const, id: undesired },
+        ];
+        const before = trace.tokens!.ids.slice(0, token);
+        const prefixes = sides.map(({ id }) => ({ ids: [...before, id], prompt: promptIds.length }));
+        const completed = await complete(services, model, stack, prefixes, trace, current, () => undefined);
+        const branches = sides.map(({ role, id }, i): protocol.Branch => {
+          const { ids, answer, truncated } = completed[i]!;
+          return {
+            role,
+            token: { id, text: trace.tokenText(id) },
+            text: tokenizer.decode(ids.slice(token - promptIds.length), { skipSpecialTokens: true }),
+            answer,
+            correct: target === null ? null : answer === target,
+            truncated,
+          };
+        });
+        branchesOf.set(trace, (branchesOf.get(trace) ?? new Map()).set(token, branches));
+        return branches;
+      }),
+    { needsTrust: true },
+  );
+
+  answers.on(
+    protocol.outputDiff,
+    check.object<ParamsOf<typeof protocol.outputDiff>>({
+      ...ofDocument,
+      ...partial,
+      from: check.nullable(patches),
+      to: patches,
+    }),
+    ({ from, to, ...of }, { signal, part }) =>
+      documents.whileCurrent(of, signal, async (current) => {
+        const { trace, model, tokenizer } = documents.withModel(of);
+        const { promptIds, completionIds, target } = trace.document;
+        const generate = async (side: 'from' | 'to', stack: typeof to) => {
+          const prefix = { ids: [...promptIds], prompt: promptIds.length };
+          const tell = (tokens: number) => part({ side, tokens });
+          return (await complete(services, model, stack, [prefix], trace, current, tell))[0]!;
+        };
+        const before = from ? await generate('from', from) : ownCompletion(trace, tokenizer);
+        const after = await generate('to', to);
+        const side = ({ text, answer, truncated }: Omit<Completed, 'ids'>): protocol.OutputSide => ({
+          text,
+          answer,
+          correct: target === null ? null : answer === target,
+          truncated,
+        });
+        const laid = layOut(trace, [...completionIds], before.ids, after.ids, tokenizer);
+        return { from: side(before), to: side(after), ...laid };
+      }),
+    { needsTrust: true },
+  );
+}
+
+/** First token of a stretch of the document. */
+function firstIn(trace: OpenTrace, { start }: Range): number {
+  const offset = trace.offsetAt(start);
+  return trace.tokens!.at(offset)[0] ?? 0;
+}
+
+export function scoredToken(trace: OpenTrace, index: number, score: TokenScore): protocol.ScoredToken {
+  const { logprob, rank, entropy, top } = score;
+  const generated = index >= trace.tokens!.promptLength;
+  return { ...trace.tokenRange(index), logprob, rank, entropy, top, generated };
+}
+
+function pivotAt(trace: OpenTrace, token: number) {
+  const pivot = trace.pivotAt(token);
+  if (pivot && trace.placedPivots.includes(pivot)) return pivot;
+  throw new InputError(`token ${token}`, 'is no pivot', 'Mark it as one first.');
+}
+
+/** A token of the document against another one in its place. */
+function against(trace: OpenTrace, token: number, desired: number): { desired: number; undesired: number } {
+  const undesired = trace.tokens!.ids[token];
+  if (undesired === undefined || token === 0) {
+    throw new InputError(`token ${token}`, 'has no tokens before it', 'Choose a later token of the trace.');
+  }
+  if (desired !== undesired) return { desired, undesired };
+  throw new InputError(
+    `token ${token}`,
+    `is ${desired} in the document already`,
+    'Choose another desired token.',
+  );
+}
+
+/** The components that matter most, most helpful first. */
+function strongest(model: string, gates: Float32Array): protocol.Attribution['components'] {
+  const space = new ComponentSpace(readConfig(model));
+  const bySize = Array.from(gates, (gradient, component) => ({ component, gradient }))
+    .sort((a, b) => Math.abs(b.gradient) - Math.abs(a.gradient))
+    .slice(0, COMPONENTS);
+  return bySize
+    .sort((a, b) => a.gradient - b.gradient)
+    .map(({ component, gradient }) => ({ component, label: labelOf(space.at(component)), gradient }));
+}
+
+/** Completes prefixes of a document as its run completed its problems. */
+async function complete(
+  { engine, options }: Services,
+  model: string,
+  patch: PatchRef[],
+  prefixes: { ids: number[]; prompt: number }[],
+  trace: OpenTrace,
+  signal: AbortSignal,
+  onTokens: (tokens: number) => void,
+): Promise<Completed[]> {
+  const ref = modelRef(model, options);
+  const { maxTokens } = options;
+  const params = { model: ref, patch, prefixes, maxTokens, stop: stopRule(trace.run) };
+  let made = 0;
+  const started = performance.now();
+  const completed = await engine.callOn('complete', ref, params, {
+    signal,
+    onEvent: ({ tokens }) => {
+      made = tokens;
+      onTokens(tokens);
+    },
+  });
+  engine.measure(made, (performance.now() - started) / 1000);
+  return completed;
+}
+
+/** When completions of a run end; the end of the answer sentence for a document without one. */
+function stopRule(run: string | null): StopRule {
+  try {
+    const stop = run === null ? undefined : readManifest(run)?.stages.generate?.stop;
+    const { answer = true, strings = [] } = (stop ?? {}) as Partial<StopRule>;
+    return { answer, strings };
+  } catch {
+    return { answer: true, strings: [] };
+  }
+}
+
+/** The completion that the document has. */
+function ownCompletion(
+  trace: OpenTrace,
+  tokenizer: { decode(ids: readonly number[], options: { skipSpecialTokens: boolean }): string },
+): Completed {
+  const { completionIds, answer, truncated } = trace.document;
+  const text = tokenizer.decode(completionIds, { skipSpecialTokens: true });
+  return { ids: [...completionIds], text, answer: answer ?? null, truncated };
+}

@@ -70,11 +70,9 @@ export class EngineClient implements Server, Disposable {
     const stream = onPart && `stream-${++this.#streams}`;
     const streaming = stream && client.onProgress(new lib.ProgressType<Part>(), stream, onPart);
     try {
-      return await client.sendRequest<R>(
-        method,
-        stream ? { ...params, partialResultToken: stream } : params,
-        token,
-      );
+      const sent = stream ? { ...params, partialResultToken: stream } : params;
+      // An absent token must not become a parameter.
+      return await (token ? client.sendRequest<R>(method, sent, token) : client.sendRequest<R>(method, sent));
     } catch (reason) {
       throw asError(reason, token?.isCancellationRequested ?? false);
     } finally {

@@ -77,9 +77,13 @@ export function readMaskFile(
     );
   }
   const chosen = new Set<number>();
-  file.selected.forEach((layer, l) => {
+  file.selected.forEach((layer: unknown, l) => {
     for (const kind of componentKinds) {
-      for (const index of layer[kind] ?? []) {
+      const indices = (layer as Partial<Record<ComponentKind, unknown>> | null)?.[kind];
+      if (!Array.isArray(indices)) {
+        throw new InputError(path, `selected[${l}].${kind} is not a list of indices`, 'Learn the mask again');
+      }
+      for (const index of indices) {
         if (!Number.isInteger(index) || index < 0 || index >= space.width(kind)) {
           throw new InputError(
             path,

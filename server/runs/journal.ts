@@ -49,12 +49,42 @@ export function readEvents(file: string): JournalEvent[] {
 function parseLine(text: string): JournalEvent | null {
   try {
     const value: unknown = JSON.parse(text);
-    const whole =
-      typeof value === 'object' && value !== null && typeof (value as JournalEvent).event === 'string';
-    return whole ? (value as JournalEvent) : null;
+    return isObject(value) && isEvent(value as JournalEvent) ? (value as JournalEvent) : null;
   } catch {
     return null;
   }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Whether an event has what the state of a run is rebuilt from. */
+function isEvent(event: JournalEvent): boolean {
+  const { stage, artefacts, commits } = event;
+  switch (event.event) {
+    case 'artefact':
+      return typeof event.name === 'string';
+    case 'stage-opened': {
+      const names = Array.isArray(artefacts) && artefacts.every((name) => typeof name === 'string');
+      return typeof stage === 'string' && names && isObject(event.inputs);
+    }
+    case 'unit':
+      return typeof stage === 'string' && typeof event.key === 'string' && isExtents(event.extents);
+    case 'rolled-back':
+      return typeof stage === 'string' && Number.isSafeInteger(commits) && (commits as number) >= 0;
+    case 'stage-finished':
+    case 'stage-restarted':
+      return typeof stage === 'string';
+    default:
+      return typeof event.event === 'string';
+  }
+}
+
+/** Bytes, records and checksum of every file. */
+function isExtents(value: unknown): boolean {
+  const whole = (extent: unknown) =>
+    isObject(extent) && ['bytes', 'records', 'crc'].every((name) => Number.isSafeInteger(extent[name]));
+  return isObject(value) && Object.values(value).every(whole);
 }
 
 /** The append-only record of a run. Every event is handed to the system at once; `durable` ones reach the disk before return. */

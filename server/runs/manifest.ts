@@ -67,10 +67,15 @@ export function readManifest(folder: string): Manifest | null {
     // Reported below: not JSON is not ours.
   }
   const ours =
-    value?.format === FORMAT &&
-    typeof value.product?.version === 'string' &&
-    typeof value.data === 'object' &&
-    typeof value.stages === 'object';
+    isObject(value) &&
+    value.format === FORMAT &&
+    typeof value.product?.name === 'string' &&
+    typeof value.product.version === 'string' &&
+    typeof value.created === 'string' &&
+    (value.model === null || isSource(value.model)) &&
+    isObject(value.data) &&
+    Object.values(value.data).every(isSource) &&
+    isObject(value.stages);
   if (!ours) throw new InputError(file, 'is not the manifest of a run', 'Choose another folder.');
   return value as Manifest;
 }
@@ -122,6 +127,10 @@ function refuseChange(file: string, field: string, stored: unknown, asked: unkno
       START_OVER,
     );
   }
+}
+
+function isSource(value: unknown): boolean {
+  return isObject(value) && typeof value.path === 'string' && typeof value.hash === 'string';
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

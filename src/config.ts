@@ -24,6 +24,7 @@ export const config = {
   maxTokens: () => read('maxTokens'),
   overlayKind: () => read('overlay.kind'),
   overlayPivots: () => read('overlay.pivots'),
+  overlayPrompt: () => read('overlay.prompt'),
   overlayDeviations: () => read('overlay.deviations'),
   overlayAttribution: () => read('overlay.attribution'),
   overlayLegend: () => read('overlay.legend'),

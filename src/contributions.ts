@@ -1,9 +1,9 @@
 /**
  * Every name that package.json contributes, as types. A test compares the two, so neither is ever stale.
  *
- * A command needs `nothing`, an open `workspace` folder, or `trust`: a trusted workspace, because it loads a model or runs a job.
+ * A command needs `nothing`, or `trust`: a trusted workspace, because it loads a model or runs a job.
  */
-type Need = 'nothing' | 'workspace' | 'trust';
+type Need = 'nothing' | 'trust';
 
 /** Registered by commands/. */
 export const hostCommands = {
@@ -99,6 +99,7 @@ export const settings = {
   maxTokens: 512,
   'overlay.kind': 'surprisal' as 'off' | 'surprisal' | 'probability' | 'entropy' | 'rank',
   'overlay.pivots': true,
+  'overlay.prompt': false,
   'overlay.deviations': true,
   'overlay.attribution': true,
   'overlay.legend': true,

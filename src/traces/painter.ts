@@ -27,6 +27,7 @@ const FRAME = 16;
 /** What the settings ask to be painted. */
 export interface Wanted {
   overlay: Overlay;
+  prompt: boolean;
   deviations: boolean;
   pivots: boolean;
   attribution: boolean;
@@ -35,6 +36,7 @@ export interface Wanted {
 
 export const wanted = (): Wanted => ({
   overlay: config.overlayKind(),
+  prompt: config.overlayPrompt(),
   deviations: config.overlayDeviations(),
   pivots: config.overlayPivots(),
   attribution: config.overlayAttribution(),
@@ -101,7 +103,7 @@ export class Painter implements Disposable {
     const near = this.trace.scores.near(this.editor.visibleRanges);
     // A token shows its attribution or its heat: two backgrounds mixed would be neither.
     const shown = attributed.size === 0 ? near : near.filter(({ index }) => !attributed.has(index));
-    const picture = heatPicture(shown, kind, want.deviations);
+    const picture = heatPicture(shown, kind, want);
     heat.forEach((type, i) => {
       this.#set(type, picture.buckets[i]!.map(editorRange));
     });

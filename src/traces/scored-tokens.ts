@@ -62,7 +62,7 @@ export interface HeatPicture {
 export function heatPicture(
   tokens: readonly ScoredToken[],
   heat: Heat | null,
-  showDeviations: boolean,
+  { deviations, prompt }: { deviations: boolean; prompt: boolean },
 ): HeatPicture {
   const picture: HeatPicture = {
     buckets: Array.from({ length: heatLevels }, () => []),
@@ -72,7 +72,10 @@ export function heatPicture(
   let last = 0;
   for (const group of whole(tokens)) {
     const { range } = group[0]!;
-    const bucket = heat ? Math.max(...group.map((token) => heatBucket(heat, token))) : 0;
+    const bucket =
+      heat && (prompt || group[0]!.generated)
+        ? Math.max(...group.map((token) => heatBucket(heat, token)))
+        : 0;
     if (bucket > 0 && isLineBreak(group[0]!)) picture.breaks.push({ bucket, range });
     else if (bucket > 0) {
       const ranges = picture.buckets[bucket - 1]!;
@@ -85,7 +88,7 @@ export function heatPicture(
       else ranges.push(range);
     }
     last = bucket;
-    if (showDeviations && group.some(deviates)) picture.deviations.push(range);
+    if (deviations && group.some(deviates)) picture.deviations.push(range);
   }
   return picture;
 }

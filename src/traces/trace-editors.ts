@@ -56,7 +56,14 @@ export class TraceEditors implements Disposable {
         }
       }),
       onConfig(
-        ['overlay.kind', 'overlay.deviations', 'overlay.pivots', 'overlay.attribution', 'overlay.legend'],
+        [
+          'overlay.kind',
+          'overlay.prompt',
+          'overlay.deviations',
+          'overlay.pivots',
+          'overlay.attribution',
+          'overlay.legend',
+        ],
         () => this.repaint(),
       ),
       onConfig(['model'], () => this.refresh()),

@@ -32,13 +32,16 @@ describe('scores as they arrive', () => {
 });
 
 describe('what is painted', () => {
+  const all = { deviations: true, prompt: true };
+  const none = { deviations: false, prompt: true };
+
   test('neighbours of a bucket are one range, and a gap parts them', () => {
     const hot = { logprob: -1.5 };
     const [a, b, c, d] = tile(['aa', 'bb', 'cc', 'dd']);
     const picture = heatPicture(
       [scored(a!, hot), scored(b!, hot), scored(c!), scored(d!, hot)],
       'surprisal',
-      true,
+      all,
     );
     expect(picture.buckets[1]).toEqual([
       { start: { line: 0, character: 0 }, end: { line: 0, character: 4 } },
@@ -53,22 +56,29 @@ describe('what is painted', () => {
       scored(face!, { logprob: -0.6 }),
       scored({ ...face!, index: 1 }, { logprob: -9, rank: 4 }),
     ];
-    const picture = heatPicture(parts, 'surprisal', true);
+    const picture = heatPicture(parts, 'surprisal', all);
     expect(picture.buckets.map((ranges) => ranges.length)).toEqual([0, 0, 0, 0, 1]);
     expect(picture.deviations).toEqual([face!.range]);
   });
 
   test('a line break has a sign of its own', () => {
     const [a, end, b] = tile(['a', '\n', 'b']);
-    const picture = heatPicture([scored(a!), scored(end!, { logprob: -5 }), scored(b!)], 'surprisal', true);
+    const picture = heatPicture([scored(a!), scored(end!, { logprob: -5 }), scored(b!)], 'surprisal', all);
     expect(picture.breaks).toEqual([{ bucket: 4, range: end!.range }]);
     expect(picture.buckets.flat()).toEqual([]);
   });
 
   test('without heat only deviations stay', () => {
-    const picture = heatPicture([scored(tile(['a'])[0]!, { logprob: -9, rank: 3 })], null, true);
+    const picture = heatPicture([scored(tile(['a'])[0]!, { logprob: -9, rank: 3 })], null, all);
     expect(picture.buckets.flat()).toEqual([]);
     expect(picture.deviations).toHaveLength(1);
-    expect(heatPicture([scored(tile(['a'])[0]!, { rank: 3 })], null, false).deviations).toEqual([]);
+    expect(heatPicture([scored(tile(['a'])[0]!, { rank: 3 })], null, none).deviations).toEqual([]);
+  });
+
+  test('the prompt is left out where it is not wanted', () => {
+    const [asked, answered] = tile(['asked', 'answered']);
+    const tokens = [scored(asked!, { logprob: -9, generated: false }), scored(answered!, { logprob: -9 })];
+    const { buckets } = heatPicture(tokens, 'surprisal', { deviations: true, prompt: false });
+    expect(buckets.flat()).toEqual([answered!.range]);
   });
 });

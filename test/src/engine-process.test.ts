@@ -35,7 +35,7 @@ describe('launch', () => {
 
   test('the key of an endpoint is in the environment and nowhere else', () => {
     const { command, args, env } = launchOf({ ...settings, apiKey: 'k-1' });
-    expect(env['CCA_ENDPOINT_API_KEY']).toBe('k-1');
+    expect(env.CCA_ENDPOINT_API_KEY).toBe('k-1');
     expect([command, ...args].join(' ')).not.toContain('k-1');
   });
 
@@ -49,13 +49,13 @@ describe('launch', () => {
   test('starts the program with its environment', async () => {
     const script =
       'process.stdout.write(String(process.env.CCA_ENDPOINT_API_KEY) + process.env.NODE_OPTIONS)';
-    process.env['NODE_OPTIONS'] = '--no-warnings';
+    process.env.NODE_OPTIONS = '--no-warnings';
     const child = await start({
       command: process.execPath,
       args: ['-e', script],
       env: { CCA_ENDPOINT_API_KEY: 'k' },
     });
-    delete process.env['NODE_OPTIONS'];
+    delete process.env.NODE_OPTIONS;
     let out = '';
     child.stdout!.on('data', (chunk) => {
       out += chunk;

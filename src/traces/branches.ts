@@ -44,7 +44,7 @@ export class Branches {
     const key = `${trace.of.uri}#${pivot.token}`;
     const pages = found.map((branch) => ({
       branch,
-      uri: this.#outputs.put(key, nameOf(branch), `${branch.token.text}${branch.text}`),
+      uri: this.#outputs.put(key, nameOf(branch), branch.text),
     }));
     const [desired, undesired] = (['desired', 'undesired'] as const).map((role) =>
       pages.find(({ branch }) => branch.role === role),

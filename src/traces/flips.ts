@@ -11,16 +11,11 @@ import { setContext } from '../context.ts';
 import { brief, failed } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { NotHere } from './annotations.ts';
+import { flipTitle, inOrder, kinds, kindWords } from './flip-rows.ts';
 import type { OutputDiffs } from './output-diffs.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
-const words = { 'wrong-to-right': 'Wrong to right', 'right-to-wrong': 'Right to wrong' } as const;
-const kinds = Object.keys(words) as FlipRow['kind'][];
-const signs = { 'wrong-to-right': '$(pass)', 'right-to-wrong': '$(error)' } as const;
-const arrow = { 'wrong-to-right': ['✗', '✓'], 'right-to-wrong': ['✓', '✗'] } as const;
-
-export const flipTitle = ({ kind, base, amplified }: FlipRow): string =>
-  `${base} ${arrow[kind][0]} → ${amplified} ${arrow[kind][1]}`;
+const icons = { 'wrong-to-right': '$(pass)', 'right-to-wrong': '$(error)' } as const;
 
 /** A run's flips, in the order in which they are listed and stepped through. */
 interface Walk {
@@ -52,15 +47,15 @@ export class Flips implements Disposable {
       return [];
     }
     const picker = window.createQuickPick<QuickPickItem & { at?: number }>();
-    const counts = kinds.map((kind) => `${count(walk.rows, kind)} ${words[kind].toLowerCase()}`);
+    const counts = kinds.map((kind) => `${count(walk.rows, kind)} ${kindWords[kind].toLowerCase()}`);
     picker.title = `Flips: ${counts.join(', ')}`;
     picker.placeholder = 'Open a problem whose answer changed';
     picker.matchOnDescription = true;
     picker.items = kinds.flatMap((kind) => {
       const rows = walk.rows.flatMap((row, at) => (row.kind === kind ? [{ row, at }] : []));
-      const head = { label: `${words[kind]} (${rows.length})`, kind: QuickPickItemKind.Separator };
+      const head = { label: `${kindWords[kind]} (${rows.length})`, kind: QuickPickItemKind.Separator };
       const items = rows.map(({ row, at }) => ({
-        label: `${signs[kind]} ${flipTitle(row)}`,
+        label: `${icons[kind]} ${flipTitle(row)}`,
         description: `${row.id} · ${row.set}`,
         at,
       }));
@@ -93,7 +88,7 @@ export class Flips implements Disposable {
 
   async #load(folder: string): Promise<Walk> {
     const found = await this.#server.request(flips, { folder });
-    const rows = kinds.flatMap((kind) => found.filter((row) => row.kind === kind));
+    const rows = inOrder(found);
     this.#walk = { folder, rows, at: -1 };
     setContext('circuitAmplifier.flips', rows.length > 0);
     return this.#walk;

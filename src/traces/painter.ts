@@ -158,12 +158,12 @@ export class Painter implements Disposable {
     const hints = workspace.getConfiguration('editor', this.editor.document).get('inlayHints.enabled');
     const spelled = hints === 'off' || hints === 'offUnlessPressed';
     const options = (pivot: DocumentPivot): DecorationOptions => ({
-      range: editorRange(tightRange({ text: pivot.undesired.text, range: pivot.range })),
+      range: this.#boxOf(pivot),
       ...(spelled
         ? {
             renderOptions: {
               after: {
-                contentText: `→${pivot.desired.text.replaceAll('\n', '⏎')}`,
+                contentText: this.#otherToken(pivot),
                 color: new ThemeColor(colors.desired),
                 margin: '0 0.3em',
               },
@@ -175,10 +175,18 @@ export class Painter implements Disposable {
       this.#set(types[status], shown.filter((pivot) => pivot.status === status).map(options));
     }
     const current = attribution && shown.find((pivot) => pivot.token === attribution.token);
-    this.#set(
-      pivotAtCursor,
-      current ? [editorRange(tightRange({ text: current.undesired.text, range: current.range }))] : [],
-    );
+    this.#set(pivotAtCursor, current ? [this.#boxOf(current)] : []);
+  }
+
+  #boxOf({ range }: DocumentPivot): EditorRange {
+    return editorRange(tightRange({ text: this.editor.document.getText(editorRange(range)), range }));
+  }
+
+  /** The one of a pivot's tokens that the document does not have. */
+  #otherToken({ range, desired, undesired }: DocumentPivot): string {
+    const right = this.editor.document.getText(editorRange(range)) === desired.text;
+    const shown = (text: string) => JSON.stringify(text);
+    return right ? `✗ ${shown(undesired.text)}` : `→ ${shown(desired.text)}`;
   }
 
   #paintLegend(want: Wanted): void {
@@ -186,23 +194,26 @@ export class Painter implements Disposable {
     const { legend } = this.#styles;
     const line = view ? view.prompt.start.line - 1 : -1;
     if (!want.legend || line < 0 || line >= this.editor.document.lineCount) {
-      this.#set(legend, []);
+      for (const type of legend) this.#set(type, []);
       return;
     }
     const { overlay } = want;
-    const at = this.editor.document.lineAt(line).range.end;
-    const plain = { color: new ThemeColor('editorCodeLens.foreground'), margin: '0 0 0 0.6em' };
-    const items: DecorationOptions[] = [];
     const { done, total } = scores;
-    if (overlay !== 'off') {
-      items.push(after(at, overlay, { ...plain, margin: '0 0.4em 0 2em' }));
-      for (const { text, color } of swatches(overlay)) {
-        items.push(after(at, ` ${text} `, { backgroundColor: new ThemeColor(color) }));
-      }
-    }
+    const at = this.editor.document.lineAt(line).range.end;
+    const plain = { color: new ThemeColor('editorCodeLens.foreground') };
+    const title = overlay === 'off' ? [] : [after(at, overlay, { ...plain, margin: '0 0.5em 0 2em' })];
+    const steps = overlay === 'off' ? [] : swatches(overlay);
     const note = legendNote({ overlay, deviations: want.deviations, done, total, patches: scored, problem });
-    if (note !== '') items.push(after(at, note, plain));
-    this.#set(legend, items);
+    const parts = [
+      ...title,
+      ...steps.map(({ text, color }) =>
+        after(at, `\u00a0${text}\u00a0`, { backgroundColor: new ThemeColor(color) }),
+      ),
+      ...(note === '' ? [] : [after(at, note, { ...plain, margin: '0 0 0 0.6em' })]),
+    ];
+    legend.forEach((type, i) => {
+      this.#set(type, parts[i] ? [parts[i]] : []);
+    });
   }
 
   #paintDiff(): void {

@@ -11,6 +11,7 @@ import {
 } from 'vscode';
 import type { DocumentPivot } from '../../server/protocol/traces.ts';
 import { colors } from '../contributions.ts';
+import { heatLevels } from './heat.ts';
 
 const color = (id: string) => new ThemeColor(id);
 
@@ -37,9 +38,10 @@ export class Styles implements Disposable {
   readonly pivots: Readonly<Record<DocumentPivot['status'], TextEditorDecorationType>>;
   readonly pivotAtCursor: TextEditorDecorationType;
   readonly deviation: TextEditorDecorationType;
-  /** Signs in place of line breaks, swatches of the legend: all that is drawn with options of its own. */
+  /** Signs in place of line breaks. */
   readonly signs: TextEditorDecorationType;
-  readonly legend: TextEditorDecorationType;
+  /** One for each part of the legend: the editor puts those at one place into the order of their keys. */
+  readonly legend: readonly TextEditorDecorationType[];
   readonly removed: TextEditorDecorationType;
   readonly added: TextEditorDecorationType;
   readonly divergence: TextEditorDecorationType;
@@ -87,7 +89,9 @@ export class Styles implements Disposable {
       borderColor: color(colors.deviation),
     });
     this.signs = this.#type({});
-    this.legend = this.#type({});
+    this.legend = Array.from({ length: heatLevels + 2 }, () => this.#type({})).sort((a, b) =>
+      a.key < b.key ? -1 : 1,
+    );
     this.removed = this.#type({
       backgroundColor: color(colors.removedBackground),
       textDecoration: 'line-through',

@@ -35,6 +35,10 @@ export function section(id: string, title: string, ...children: (Node | string)[
   return h('section', { id, 'aria-labelledby': `${id}-title` }, heading, ...children);
 }
 
+/** What may be wider than the panel: it scrolls by itself, by keyboard too. */
+export const scrollable = (label: string, content: HTMLElement): HTMLElement =>
+  h('div', { class: 'table-scroll', tabindex: 0, role: 'region', 'aria-label': label }, content);
+
 /** Sets text only where it differs: screen readers announce what is written anew. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -82,8 +82,8 @@ function start(): void {
       'div',
       { class: 'columns' },
       selectionView(store, host),
-      h('div', { class: 'stack' }, inspectorView(store, host), pivotView(store)),
-      trainingView(store, host),
+      inspectorView(store, host),
+      h('div', { class: 'stack' }, trainingView(store, host), pivotView(store)),
     ),
     h('div', { class: 'columns results' }, curvesView(store), reportView(store, host)),
   );

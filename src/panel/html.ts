@@ -10,12 +10,14 @@ export interface Page {
 
 /** The panel's page: nothing but its own script and style sheet may load, and no inline ones. */
 export function panelHtml({ source, script, style, nonce }: Page): string {
-  const policy = [`default-src 'none'`, `script-src 'nonce-${nonce}'`, `style-src ${source}`].join('; ');
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${source} 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="UTF-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
+<!-- The controls' library tries out :focus-visible in a style element of its own, with this nonce. -->
+<meta property="csp-nonce" content="${nonce}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="${style}">
 <title>Circuit</title>

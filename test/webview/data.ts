@@ -81,9 +81,9 @@ export function largeView(): CircuitView {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
     return seed / 2 ** 32;
   };
-  const values = Float32Array.from({ length: size }, () => next() ** 9);
-  const attribution = Float32Array.from({ length: size }, () => (next() - 0.5) ** 9 * 512);
-  const selected = Array.from(values.keys()).filter((i) => values[i]! > 0.97);
+  const values = Float32Array.from({ length: size }, () => next() ** 40);
+  const attribution = Float32Array.from({ length: size }, () => (2 * next() - 1) ** 15);
+  const selected = Array.from(values.keys()).filter((i) => values[i]! > 0.9);
   return {
     run: '/workspace/runs/large',
     name: 'large',

@@ -72,18 +72,18 @@ export async function openPanel(
   const parts = { variables: { ...variables, ...fonts }, classes: body.split(' '), state: state ?? null };
   await page.addInitScript({ content: imitateHost(parts) });
   await page.goto(`${ORIGIN}/`);
-  await page.waitForFunction(() =>
-    (globalThis as never as Imitation).sent.some(({ type }) => type === 'ready'),
-  );
+  const read = () => page.evaluate(() => (globalThis as never as Imitation).sent);
+  // Not waitForFunction: it evaluates text, which the page's policy refuses.
+  for (let tries = 0; !(await read()).some(({ type }) => type === 'ready'); tries++) {
+    if (tries > 200) throw new Error(`the panel did not start: ${complaints.join('; ')}`);
+    await page.waitForTimeout(25);
+  }
   return {
     page,
     complaints,
     send: (message) =>
       page.evaluate((data) => (globalThis as never as Imitation).postMessage(data, '*'), message),
-    sent: async (type) =>
-      (await page.evaluate(() => (globalThis as never as Imitation).sent)).filter(
-        (m) => m.type === type,
-      ) as never,
+    sent: async (type) => (await read()).filter((message) => message.type === type) as never,
     kept: () => page.evaluate(() => (globalThis as never as Imitation).kept),
   };
 }

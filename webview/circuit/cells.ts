@@ -1,6 +1,6 @@
 import type { Bits } from './bits.ts';
 import { type Block, type Geometry, rangeOf } from './geometry.ts';
-import { intensity, type Layer, strongest } from './values.ts';
+import { intensity, type Layer } from './values.ts';
 
 /** How a cell's components stand to the selection and to the one it is compared with. */
 export const Mark = { none: 0, part: 1, all: 2, added: 3, removed: 4, mixed: 5 } as const;
@@ -9,7 +9,7 @@ export type Mark = (typeof Mark)[keyof typeof Mark];
 /** What is drawn in a block's cells, row by row, `columns` to a row. */
 export interface Cells {
   block: Block;
-  /** 0 none to 1 strongest, below 0 where it hurts: of the strongest component in the cell. */
+  /** 0 none to 1 strongest, below 0 where it hurts. */
   intensity: Float32Array;
   marks: Uint8Array;
 }
@@ -32,14 +32,39 @@ function eachCell({ block }: Cells, visit: (at: number, first: number, length: n
   }
 }
 
-/** Bins the values: a cell has the colour of its strongest component. */
+/**
+ * Colours of the cells. A cell of several components has the root of their mean square, relative to the cell where it is
+ * largest: the largest value alone would be high in almost every cell of a hundred neurons.
+ */
 export function fillIntensity(cells: readonly Cells[], layer: Layer | null): void {
   for (const part of cells) {
-    part.intensity.fill(0);
-    if (!layer) continue;
-    eachCell(part, (at, first, length) => {
-      part.intensity[at] = intensity(layer, layer.values[strongest(layer, first, length)]!);
-    });
+    if (!layer) part.intensity.fill(0);
+    else if (part.block.perCell > 1) fillBins(part, layer);
+    else {
+      eachCell(part, (at, first) => {
+        part.intensity[at] = intensity(layer, layer.values[first]!);
+      });
+    }
+  }
+}
+
+function fillBins(part: Cells, { values, signed, power }: Layer): void {
+  let most = 0;
+  eachCell(part, (at, first, length) => {
+    let squares = 0;
+    let balance = 0;
+    for (let i = first; i < first + length; i++) {
+      const value = values[i]!;
+      squares += value * value;
+      balance += value * Math.abs(value);
+    }
+    const size = Math.sqrt(squares / length);
+    most = Math.max(most, size);
+    part.intensity[at] = signed && balance > 0 ? -size : size;
+  });
+  for (let i = 0; i < part.intensity.length; i++) {
+    const size = part.intensity[i]!;
+    part.intensity[i] = most > 0 ? Math.sign(size) * (Math.abs(size) / most) ** power : 0;
   }
 }
 

@@ -110,7 +110,7 @@ export function layerMap(space: Space, layer: number, width: number): Geometry {
   for (const kind of kinds) {
     const count = space.width(kind);
     if (count === 0) continue;
-    const cell = kind === 'mlp' ? 14 : 20;
+    const cell = kind === 'mlp' ? 14 : clamp(Math.floor((width - GUTTER) / count), 14, 22);
     const columns = clamp(Math.floor((width - GUTTER) / cell), 1, count);
     const rows = Math.ceil(count / columns);
     const starts = Array.from({ length: rows }, (_, r) => space.offset(kind, layer) + r * columns);

@@ -52,6 +52,12 @@ export function figure(value: number): string {
   return value < 0 ? `−${text}` : text;
 }
 
+/** For columns of figures: three decimals, with a true minus sign. */
+export const fixed = (value: number): string =>
+  Math.abs(value) >= 5e-4 || value === 0
+    ? `${value < 0 ? '−' : ''}${Math.abs(value).toFixed(3)}`
+    : figure(value);
+
 /** Position of the range's strongest component: the largest value, or the largest in size where values have signs. */
 export function strongest(layer: Layer, first: number, length: number): number {
   let best = first;

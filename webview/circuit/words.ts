@@ -3,10 +3,10 @@ import type { Block } from './geometry.ts';
 import { kinds, type Space } from './space.ts';
 import { figure, type Layer, type Lens, strongest } from './values.ts';
 
-export const kindTitle = { q: 'Query heads', k: 'Key heads', v: 'Value heads', mlp: 'MLP neurons' } as const;
+const kindTitle = { q: 'Query heads', k: 'Key heads', v: 'Value heads', mlp: 'MLP neurons' } as const;
 export const kindShort = { q: 'Q', k: 'K', v: 'V', mlp: 'MLP' } as const;
 
-export const lensName: Record<Lens, string> = {
+const lensName: Record<Lens, string> = {
   mask: 'mask',
   attribution: 'attribution',
   change: 'change of weights',
@@ -20,7 +20,7 @@ export const valueName = (lens: Lens, method: string | null): string =>
 export function heading(block: Block): string {
   if (block.kind !== 'mlp')
     return block.columns < 6 && block.rows > 1 ? kindShort[block.kind] : kindTitle[block.kind];
-  return block.perCell > 1 ? `MLP neurons, ${block.perCell} to a cell` : kindTitle.mlp;
+  return block.perCell > 1 ? `MLP neurons, ${block.perCell} to a cell (root mean square)` : kindTitle.mlp;
 }
 
 function value(layer: Layer, position: number, name: string): string {

@@ -2,6 +2,9 @@ import type { StepPoint } from '../../server/protocol/jobs.ts';
 import type { GuardLimits } from '../../server/protocol/panel.ts';
 import { figure } from '../circuit/values.ts';
 
+/** Points of accuracy that a chart spans at least: two problems more or less are not to look like a cliff. */
+const LEAST_SPAN = 5;
+
 export interface Series {
   name: string;
   /** Steps at which it was measured, ascending, and what was measured. */
@@ -90,6 +93,7 @@ export function extent({ series, limit, id }: Chart): [number, number] {
   }
   if (limit !== null) high = Math.max(high, limit);
   if (id === 'kl' || id === 'fall' || (id === 'loss' && low > 0)) low = Math.min(0, low);
+  if (id === 'validation' && high - low < LEAST_SPAN) low = Math.max(0, high - LEAST_SPAN);
   const room = high - low || Math.abs(high) || 1;
   const top = high + 0.06 * room;
   return [

@@ -73,10 +73,11 @@ function frameCell(context: CanvasRenderingContext2D, rect: Rect, mark: Mark, pa
   const colour = mark === Mark.added ? palette.added : mark === Mark.removed ? palette.removed : palette.ring;
   if (mark === Mark.part || mark === Mark.mixed) {
     // Some of the cell's neurons.
+    const bar = height >= 14 ? 3 : 2;
     context.fillStyle = palette.gap;
-    context.fillRect(x, y + height - 4, width, 4);
+    context.fillRect(x, y + height - bar - 1, width, bar + 1);
     context.fillStyle = mark === Mark.mixed ? palette.added : palette.ring;
-    context.fillRect(x, y + height - 3, width, 3);
+    context.fillRect(x, y + height - bar, width, bar);
     return;
   }
   const line = width >= 9 ? 2 : 1.5;

@@ -90,10 +90,10 @@ export function drawChart(
   return {
     element,
     mark(step) {
-      cursor.classList.toggle('off', step === null);
+      cursor.classList.toggle('curve-off', step === null);
       chart.series.forEach((one, i) => {
         const point = step === null ? null : readAt(one, step);
-        dots[i]!.classList.toggle('off', point === null);
+        dots[i]!.classList.toggle('curve-off', point === null);
         if (!point) return;
         dots[i]!.setAttribute('cx', String(x(point.step)));
         dots[i]!.setAttribute('cy', String(y(point.value)));

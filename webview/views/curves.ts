@@ -48,7 +48,7 @@ export function curvesView(store: Store): HTMLElement {
     const last = steps.at(-1);
     if (!last || width === 0) return;
     made = makeCharts(steps, limits);
-    const columns = Math.max(1, Math.min(made.length, Math.floor(width / 210)));
+    const columns = Math.max(1, Math.min(made.length, Math.floor(width / 175)));
     const each = Math.floor((width - 16 * (columns - 1)) / columns);
     drawn = made.map((chart) => drawChart(chart, [steps[0]!.step, last.step], last.best, each));
     charts.style.setProperty('--columns', String(columns));

@@ -140,21 +140,27 @@ export function gridView(store: Store): HTMLElement {
     if (!geometry) return;
     labels.replaceChildren();
     const { blocks, layer } = geometry;
-    for (const block of blocks) {
-      const title = h('span', { class: 'grid-heading' }, heading(block));
-      title.style.transform = `translate(${block.x}px, ${block.y - HEADING}px)`;
-      labels.append(title);
-    }
-    if (layer !== null) return;
+    const say = (text: string, x: number, y: number, kind: string) => {
+      const label = h('span', { class: kind }, text);
+      label.style.transform = `translate(${x}px, ${y}px)`;
+      labels.append(label);
+      return label;
+    };
+    for (const block of blocks) say(heading(block), block.x, block.y - HEADING, 'grid-heading');
     for (const block of blocks.filter(({ x }) => x === blocks[0]!.x)) {
-      const every = Math.ceil(13 / block.cellHeight);
+      const every = Math.ceil(15 / block.cellHeight);
       for (let r = 0; r < block.rows; r++) {
+        const y = block.y + (r + 0.5) * block.cellHeight - 8;
+        if (layer !== null) {
+          // Index of the line's first component.
+          if (r % every === 0) say(String(block.starts[r]! - block.starts[0]!), 0, y, 'grid-heading');
+          continue;
+        }
         const number = block.rows - 1 - r;
         if (number % every !== 0) continue;
-        const label = h('span', { class: 'grid-layer', title: `Open layer ${number}` }, `L${number}`);
-        label.style.transform = `translate(0px, ${block.y + (r + 0.5) * block.cellHeight - 8}px)`;
+        const label = say(`L${number}`, 0, y, 'grid-layer');
+        label.title = `Open layer ${number}`;
         label.addEventListener('click', () => store.dispatch({ type: 'zoom', layer: number }));
-        labels.append(label);
       }
     }
   };

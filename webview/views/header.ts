@@ -79,7 +79,6 @@ export function headerView(store: Store, host: Host): HTMLElement {
     (state) => [state.lens, shownLayer(state), state.attributing, state.trusted, state.job, state.circuit],
     (now, numbers, attributing, trusted, job, circuit) => {
       lens.set(now);
-      element.dataset.lens = now;
       const attributable = now === 'attribution' && numbers === null;
       show(empty, numbers === null && circuit !== null);
       show(compute, attributable && !attributing);
@@ -90,7 +89,7 @@ export function headerView(store: Store, host: Host): HTMLElement {
       legend.replaceChildren(...legendOf(now, unit));
     },
   );
-  const element = h(
+  return h(
     'header',
     {},
     h(
@@ -106,7 +105,6 @@ export function headerView(store: Store, host: Host): HTMLElement {
     live,
     empty,
   );
-  return element;
 }
 
 function missingWords(
@@ -128,8 +126,8 @@ function legendOf(lens: Lens, unit: string): HTMLElement[] {
       ? [swatch('hurt'), 'hurts', swatch('ramp-both'), swatch('help'), 'helps']
       : [`low ${unit}`, swatch(`ramp-${lens}`), 'high'];
   return [
-    h('span', {}, ...parts),
-    h('span', {}, swatch('ring'), 'selected'),
-    h('span', {}, swatch('part'), 'some of a cell'),
+    h('span', { class: 'legend-item' }, ...parts),
+    h('span', { class: 'legend-item' }, swatch('ring'), 'selected'),
+    h('span', { class: 'legend-item' }, swatch('part'), 'some of a cell'),
   ];
 }

@@ -1,7 +1,7 @@
 import type { Purpose } from '../../server/protocol/circuit.ts';
-import { figure, lenses } from '../circuit/values.ts';
+import { figure, fixed, lenses } from '../circuit/values.ts';
 import { valueName } from '../circuit/words.ts';
-import { h, section, setText, show } from '../dom.ts';
+import { h, scrollable, section, setText, show } from '../dom.ts';
 import type { Host } from '../host.ts';
 import type { Circuit } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
@@ -98,7 +98,7 @@ function servedList({ served, label }: Purpose, host: Host): HTMLElement[] {
       tokens,
       h('span', { class: 'spring' }),
       bar,
-      h('span', { class: 'number' }, figure(gradient)),
+      h('span', { class: 'number' }, fixed(gradient)),
     );
   });
   return [
@@ -119,7 +119,7 @@ function rowsTable({ rows }: Purpose): HTMLElement[] {
     h(
       'tr',
       {},
-      h('th', { scope: 'row', class: 'tensor' }, tensor),
+      h('th', { scope: 'row', class: 'tensor' }, ...breakable(tensor)),
       h('td', {}, span(first, last)),
       h('td', {}, figure(norm)),
       h('td', {}, change === null ? '–' : `${figure(100 * change)} %`),
@@ -127,10 +127,13 @@ function rowsTable({ rows }: Purpose): HTMLElement[] {
   );
   return [
     h('h3', {}, 'Its weight rows'),
-    h(
-      'div',
-      { class: 'table-scroll' },
+    scrollable(
+      'Its weight rows',
       h('table', {}, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...body)),
     ),
   ];
 }
+
+/** A tensor's name that may break after its dots. */
+const breakable = (name: string): (Node | string)[] =>
+  name.split(/(?<=\.)/).flatMap((part) => [part, document.createElement('wbr')]);

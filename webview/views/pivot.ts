@@ -1,4 +1,4 @@
-import { figure } from '../circuit/values.ts';
+import { figure, fixed } from '../circuit/values.ts';
 import { h, section, setText, show } from '../dom.ts';
 import type { Store } from '../state/store.ts';
 import { button, link } from '../toolkit.ts';
@@ -35,7 +35,7 @@ export function pivotView(store: Store): HTMLElement {
             store.dispatch({ type: 'received', message: { type: 'focus', component } });
           }),
           h('span', { class: 'spring' }),
-          h('span', { class: 'number' }, `${figure(gradient)} ${gradient < 0 ? 'helps' : 'hurts'}`),
+          h('span', { class: 'number' }, `${fixed(gradient)} ${gradient < 0 ? 'helps' : 'hurts'}`),
         ),
       );
       list.replaceChildren(...items);

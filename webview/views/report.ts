@@ -1,5 +1,5 @@
 import type { RunReport, SuiteFigures } from '../../server/protocol/runs.ts';
-import { count, h, percent, points, section, show } from '../dom.ts';
+import { count, h, percent, points, scrollable, section, show } from '../dom.ts';
 import type { Host } from '../host.ts';
 import type { Store } from '../state/store.ts';
 import { link } from '../toolkit.ts';
@@ -61,9 +61,8 @@ function suites(report: RunReport): HTMLElement {
       h('td', { class: 'number' }, pWords(suite.p)),
     );
   });
-  return h(
-    'div',
-    { class: 'table-scroll' },
+  return scrollable(
+    'Before and after',
     h(
       'table',
       { class: 'suites' },
@@ -97,9 +96,8 @@ function controls({ variants, circuit, suites: all }: RunReport): HTMLElement[] 
   );
   return [
     h('h3', {}, 'Matched controls'),
-    h(
-      'div',
-      { class: 'table-scroll' },
+    scrollable(
+      'Matched controls',
       h('table', {}, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows)),
     ),
   ];

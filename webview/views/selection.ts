@@ -11,7 +11,7 @@ import {
 } from '../circuit/rank.ts';
 import { kinds } from '../circuit/space.ts';
 import { figure, type Layer } from '../circuit/values.ts';
-import { kindShort, kindsWords, lensName } from '../circuit/words.ts';
+import { kindShort, kindsWords, valueName } from '../circuit/words.ts';
 import { count, h, percent, plural, section, setText, show } from '../dom.ts';
 import type { Host } from '../host.ts';
 import { comparedWith, type State, shownLayer } from '../state/state.ts';
@@ -150,7 +150,7 @@ function picks(store: Store): HTMLElement {
     h(
       'div',
       { class: 'kinds', role: 'group', 'aria-label': 'Kinds that may be taken' },
-      h('span', { class: 'muted' }, 'of'),
+      h('span', { class: 'muted' }, 'Take from'),
       ...boxes,
       by,
     ),
@@ -158,7 +158,7 @@ function picks(store: Store): HTMLElement {
   store.watch(
     (state) => [state.lens, shownLayer(state)],
     (lens, layer) => {
-      setText(by, `by ${lensName[lens]}`);
+      setText(by, `by ${valueName(lens, store.state.circuit?.view.method ?? null)}`);
       element.inert = layer === null;
       element.classList.toggle('off', layer === null);
       setText(readout, layer === null ? 'no values to go by' : '');
@@ -173,7 +173,7 @@ function history(store: Store): HTMLElement {
   const redo = button('Redo', () => store.dispatch({ type: 'redo' }), { title: 'Ctrl+Shift+Z' });
   const invert = button('Invert', () => select(store.state.selection.present.inverted()));
   const clear = button('Clear', () => select(Bits.empty(store.state.selection.present.size)));
-  const own = button("The run's own", () => store.state.circuit && select(store.state.circuit.own));
+  const own = button("The run's circuit", () => store.state.circuit && select(store.state.circuit.own));
   store.watch(
     ({ selection, circuit }) => [selection, circuit],
     (selection, circuit) => {

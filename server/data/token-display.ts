@@ -8,9 +8,12 @@ const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
  */
 const HIDDEN = /["\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
+/** A backslash of the text itself, where it would read as one of the escapes; `\\x` is how tokenizers show lone bytes. */
+const MISTAKABLE = /\\(?=[nrt"\\]|u\{)/g;
+
 /** The text between double quotes, escapes as in JavaScript: `" 3"`, `"\n"`, `"\u{200B}"`. */
 export function quoteToken(text: string): string {
-  return `"${text.replace(HIDDEN, escaped)}"`;
+  return `"${text.replace(MISTAKABLE, '\\\\').replace(HIDDEN, escaped)}"`;
 }
 
 function escaped(character: string, at: number, whole: string): string {

@@ -62,10 +62,11 @@ function textFindings(trace: OpenTrace): Diagnostic[] {
   const mismatch = trace.aligned?.mismatch;
   if (!mismatch) return [];
   const { at, expected, found, token } = mismatch;
-  const says = expected === '' ? 'the tokens end here' : `the tokens say ${quoteToken(expected)}`;
+  const says =
+    expected === '' ? 'the tokens end here' : `from token ${token} on the tokens say ${quoteToken(expected)}`;
   const stands = found === '' ? 'the text ends' : `the text has ${quoteToken(found)}`;
   const lineEnd = trace.text.slice(at).search(/[\r\n]|$/);
-  const message = `The text was changed: from token ${token} on ${says}, ${stands}. Token ids are what is trained on; undo the change, or write the text anew from its tokens.`;
+  const message = `The text was changed: ${says}, ${stands}. Token ids are what is trained on; undo the change, or write the text anew from its tokens.`;
   return [
     make(
       trace,

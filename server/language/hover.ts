@@ -3,7 +3,7 @@ import type { DocumentPivotLine } from '../data/trace-document.ts';
 import type { Position } from '../protocol/message.ts';
 import type { Branch, ScoredToken } from '../protocol/traces.ts';
 import { headerHover } from './header.ts';
-import { codeBlock, percent, tokenCode } from './markdown.ts';
+import { codeBlock, percent, tokenCell, tokenCode } from './markdown.ts';
 import type { OpenTrace } from './open-trace.ts';
 
 /** What the model says of a document's tokens, as far as it has been asked. */
@@ -66,7 +66,7 @@ function scoreSection(score: ScoredToken | null): string[] {
   if (score.top.length === 0) return [figures];
   const rows = score.top.map(({ id, text, logprob }, i) => {
     const own = id === score.id ? ' ←' : '';
-    return `| ${i + 1} | ${tokenCode(text)}${own} | ${id} | ${percent(logprob)} |`;
+    return `| ${i + 1} | ${tokenCell(text)}${own} | ${id} | ${percent(logprob)} |`;
   });
   return [figures, ['| | token | id | probability |', '|--:|:--|--:|--:|', ...rows].join('\n')];
 }

@@ -4,12 +4,18 @@ import { quoteToken } from '../data/token-display.ts';
 const fence = (text: string, shortest: number) =>
   '`'.repeat(Math.max(shortest, 1 + Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length))));
 
-/** A token as code, in quotes; usable in a cell of a table, where a bar would end the cell even within code. */
+/** A token as code, in quotes. */
 export function tokenCode(text: string): string {
   const shown = quoteToken(text);
   const ticks = fence(shown, 1);
-  return `${ticks}${shown}${ticks}`.replaceAll('|', '\\|');
+  return `${ticks}${shown}${ticks}`;
 }
+
+/** The same in a cell of a table, which a bar would end, even within code, unless a single backslash stands before it. */
+export const tokenCell = (text: string) =>
+  tokenCode(text)
+    .replace(/(?<=\\)\|/g, 'x7C')
+    .replaceAll('|', '\\|');
 
 /** A text as a code block, verbatim but for characters that cannot be shown. */
 export function codeBlock(text: string): string {

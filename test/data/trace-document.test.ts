@@ -273,6 +273,8 @@ test('tokens are shown on one line with every odd character to be seen', () => {
     '👩‍👧',
     '數',
     '\u202e',
+    ' \\frac',
+    '\\neq',
   ];
   expect(shown.map(quoteToken)).toEqual([
     '" 3"',
@@ -288,6 +290,8 @@ test('tokens are shown on one line with every odd character to be seen', () => {
     '"👩‍👧"',
     '"數"',
     '"\\u{202E}"',
+    '" \\frac"',
+    '"\\\\neq"',
   ]);
 });
 

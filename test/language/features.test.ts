@@ -133,7 +133,7 @@ describe('hover', () => {
       **\`\`"\`"\`\`** id 65, token 1 of 20, completion
       **\`\`"\`"\`\`** id 65, token 2 of 20, completion
       **\`" "\`** id 222, token 3 of 20, completion
-      **\`"\\|"\`** id 93, token 4 of 20, completion
+      **\`"|"\`** id 93, token 4 of 20, completion
       **\`" "\`** id 222, token 5 of 20, completion
       **\`"\\""\`** id 3, token 6 of 20, completion
       **\`"\\n"\`** id 200, token 7 of 20, completion
@@ -150,16 +150,21 @@ describe('hover', () => {
       **\`"\\x80"\`** id 224, token 19 of 20, completion
       **\`"\\x80"\`** id 224, token 19 of 20, completion"
     `);
-    const top = ['|', '``', '\n', '\ud800', '\u202e'].map((one, id) => ({ id, text: one, logprob: -1 }));
+    const top = ['|', '\\|', '``', '\n', '\ud800', '\u202e'].map((one, id) => ({
+      id,
+      text: one,
+      logprob: -1,
+    }));
     const score = { ...odd.tokenRange(2), logprob: -1, rank: 1, entropy: 1, generated: true, top };
     const rows = markdown(hover(odd, odd.tokenRange(2).range.start, { ...noFacts, score: () => score }));
-    expect(rows.split('\n').slice(-5)).toMatchInlineSnapshot(`
+    expect(rows.split('\n').slice(-6)).toMatchInlineSnapshot(`
       [
         "| 1 | \`"\\|"\` | 0 | 36.8% |",
-        "| 2 | \`\`\`"\`\`"\`\`\` | 1 | 36.8% |",
-        "| 3 | \`"\\n"\` | 2 | 36.8% |",
-        "| 4 | \`"\\u{D800}"\` | 3 | 36.8% |",
-        "| 5 | \`"\\u{202E}"\` | 4 | 36.8% |",
+        "| 2 | \`"\\x7C"\` | 1 | 36.8% |",
+        "| 3 | \`\`\`"\`\`"\`\`\` | 2 | 36.8% |",
+        "| 4 | \`"\\n"\` | 3 | 36.8% |",
+        "| 5 | \`"\\u{D800}"\` | 4 | 36.8% |",
+        "| 6 | \`"\\u{202E}"\` | 5 | 36.8% |",
       ]
     `);
   });

@@ -16,7 +16,7 @@ test.each([
   [row('right-to-wrong', '7', ' \n'), '7 ✓ → nothing ✗'],
   [
     row('wrong-to-right', 'I do not know what to say to that', 'no'),
-    '…not know what to say to that ✗ → no ✓',
+    '…know what to say to that ✗ → no ✓',
   ],
 ])('a flip is told by its answers: %#', (flip, title) => {
   expect(flipTitle(flip)).toBe(title);

@@ -7,6 +7,7 @@ import { Jobs } from './jobs/jobs.ts';
 import { showProgress } from './jobs/progress.ts';
 import { disposeLog, failed } from './notify.ts';
 import { ActivePatches } from './patches/active.ts';
+import type { EngineClient } from './server/client.ts';
 import { createEngine } from './server/engine.ts';
 import { storageOf } from './server/options.ts';
 import { showStatus } from './server/status.ts';
@@ -16,9 +17,17 @@ import { PatchesView } from './views/patches.ts';
 import { RunsView } from './views/runs.ts';
 import { TracesView } from './views/traces.ts';
 
+/** What other extensions, and tests in the extension host, see. */
+export interface Api extends Omit<App, 'context'> {
+  traces: Traces;
+}
+
+let running: EngineClient | undefined;
+
 /** Wires the parts. The engine starts with the first thing that needs it. */
-export function activate(context: ExtensionContext): { traces: Traces } {
+export function activate(context: ExtensionContext): Api {
   const engine = createEngine(context);
+  running = engine;
   const jobs = new Jobs(engine, storageOf(context).fsPath);
   const catalogue = new Catalogue(engine);
   const patches = new ActivePatches(context.workspaceState);
@@ -27,6 +36,7 @@ export function activate(context: ExtensionContext): { traces: Traces } {
   const patchesView = new PatchesView(engine, patches);
   const app: App = { context, engine, jobs, catalogue, patches, runsView, tracesView, patchesView };
   context.subscriptions.push(
+    { dispose: disposeLog },
     jobs,
     catalogue,
     patches,
@@ -36,12 +46,12 @@ export function activate(context: ExtensionContext): { traces: Traces } {
     showStatus(engine),
     showProgress(engine, jobs, (job) => tellEnd(engine, job)),
     ...registerCommands(app),
-    { dispose: disposeLog },
   );
-  jobs.reattach().catch(failed('The jobs could not be listed'));
   const traces = registerTraces({ context, server: engine, activePatches: patches });
+  jobs.reattach().catch(failed('The jobs could not be listed'));
   greetDemo(context).catch(failed('The demo could not be opened'));
-  return { traces };
+  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces };
 }
 
-export function deactivate(): void {}
+/** The engine's process ends with the window; jobs are processes of their own and go on. */
+export const deactivate = (): Promise<void> | undefined => running?.dispose();

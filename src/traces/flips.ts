@@ -13,6 +13,7 @@ import type { Server } from '../server/server.ts';
 import { NotHere } from './annotations.ts';
 import { flipTitle, inOrder, kinds, kindWords } from './flip-rows.ts';
 import type { OutputDiffs } from './output-diffs.ts';
+import { goTo } from './pivot-steps.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
 const icons = { 'wrong-to-right': '$(pass)', 'right-to-wrong': '$(error)' } as const;
@@ -106,7 +107,11 @@ export class Flips implements Disposable {
     if (!shown) throw new NotHere(`${file} is no trace document.`);
     brief(`Flip ${at + 1} of ${walk.rows.length}: ${row.id}, ${flipTitle(row)}`);
     const patch = patches.find(({ run }) => run === walk.folder) ?? patches[0];
-    if (patch) await this.#diffs.show(shown.trace, null, [{ file: patch.file, scale: 1 }]);
+    if (patch) {
+      const { diff } = await this.#diffs.show(shown.trace, null, [{ file: patch.file, scale: 1 }]);
+      const at = diff.firstDivergenceAt;
+      if (at) goTo(shown.editor, { range: { start: at, end: at } });
+    }
     return row;
   }
 

@@ -68,16 +68,22 @@ export const attributionLevels = 4;
 /** Shares of the scale at which buckets 1 to 4 begin. */
 export const attributionLimits = [0.1, 0.25, 0.5, 0.75] as const;
 
+/** Share of tokens that the scale of an attribution is above, and the least scale as a share of the strongest. */
+const TYPICAL = 0.95;
+const LEAST = 0.05;
+
 /**
- * The magnitude that the strongest bucket is relative to. The first token is left out where there are others: many models
- * rest unused attention on it, and its value then dwarfs all that say something.
+ * The magnitude that buckets are relative to: what few tokens exceed. The strongest would be no measure. Mostly that is the
+ * last token, whose own embedding the prediction starts from, or the first, on which many models rest unused attention;
+ * what lies between is what one wants to see.
  */
 export function attributionScale(values: readonly number[]): number {
-  const counted = values.length > 1 ? values.slice(1) : values;
-  return counted.reduce(
-    (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
-    0,
-  );
+  const sizes = values
+    .map(Math.abs)
+    .filter(Number.isFinite)
+    .sort((a, b) => a - b);
+  const strongest = sizes.at(-1) ?? 0;
+  return Math.max(sizes[Math.floor(TYPICAL * (sizes.length - 1))] ?? 0, LEAST * strongest);
 }
 
 /** -4 to 4: positive pushes toward the desired token, negative away from it, 0 is too weak to be shown. */

@@ -69,7 +69,7 @@ export function legendMarkdown(state: LegendState): string {
       .map((color, i) => swatch(color, `${attributionLimits[i]! * 100}%`))
       .join('')} toward the desired token, ${colors.away
       .map((color, i) => swatch(color, `${attributionLimits[i]! * 100}%`))
-      .join('')} toward the undesired one (share of the strongest).`,
+      .join('')} toward the undesired one (share of what one token in twenty exceeds).`,
   );
   lines.push(`Model: ${stateName(state.patches)}.`);
   if (state.problem) lines.push(state.problem);

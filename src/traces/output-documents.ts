@@ -37,7 +37,7 @@ export class OutputDocuments implements TextDocumentContentProvider, Disposable 
    * @param name for the tab
    */
   put(of: string, name: string, text: string): Uri {
-    const uri = Uri.from({ scheme, path: `/${name.replaceAll(/[\\/?#]/g, '-')}.txt`, query: of });
+    const uri = Uri.from({ scheme, path: `/${name.replaceAll(/[\\/?#]/g, '-')}`, query: of });
     if (this.#texts.get(uri.toString()) !== text) {
       this.#texts.set(uri.toString(), text);
       this.#changed.fire(uri);

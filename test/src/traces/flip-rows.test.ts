@@ -14,10 +14,7 @@ test.each([
   [row('wrong-to-right', ' 22 * 6 = 132. The answer is 132.', ' … The answer is 114.'), '132 ✗ → 114 ✓'],
   [row('right-to-wrong', '-3', '1,234.5 coins.\n'), '-3 ✓ → 1,234.5 ✗'],
   [row('right-to-wrong', '7', ' \n'), '7 ✓ → nothing ✗'],
-  [
-    row('wrong-to-right', 'I do not know what to say to that', 'no'),
-    '…know what to say to that ✗ → no ✓',
-  ],
+  [row('wrong-to-right', 'I do not know what to say to that', 'no'), '…know what to say to that ✗ → no ✓'],
 ])('a flip is told by its answers: %#', (flip, title) => {
   expect(flipTitle(flip)).toBe(title);
 });

@@ -45,11 +45,17 @@ describe('heat', () => {
 });
 
 describe('attribution', () => {
-  test('is relative to the strongest token but the first', () => {
-    expect(attributionScale([90, 1, -2, 0.5])).toBe(2);
-    expect(attributionScale([90])).toBe(90);
+  test('is relative to what few tokens exceed', () => {
+    const values = Array.from({ length: 101 }, (_, i) => (i % 2 === 0 ? i : -i));
+    expect(attributionScale(values)).toBe(95);
+    expect(attributionScale([...values.slice(0, 100), 1e3])).toBe(95);
+    expect(attributionScale([-3])).toBe(3);
     expect(attributionScale([])).toBe(0);
-    expect(attributionScale([0, Number.NaN, 3])).toBe(3);
+    expect(attributionScale([0, Number.NaN, 3, 3])).toBe(3);
+  });
+
+  test('has a scale above the noise where one token is all there is', () => {
+    expect(attributionScale([...new Array(99).fill(1e-9), 2])).toBe(0.1);
   });
 
   test('has four buckets each way, and none for what is weak', () => {

@@ -101,17 +101,15 @@ function form(store: Store, host: Host): HTMLElement {
       ? 'No run is shown.'
       : !trusted
         ? 'Training needs a trusted workspace.'
-        : circuit.view.experiment === null
-          ? 'No experiment file is known for this run.'
-          : circuit.view.pairs === 0
-            ? 'The run has no pairs yet.'
-            : selection.present.count === 0
-              ? 'Select components first.'
-              : isActive(job)
-                ? 'A job is running.'
-                : invalid.size > 0
-                  ? 'A value above cannot be used.'
-                  : null;
+        : circuit.view.pairs === 0
+          ? 'The run has no pairs yet.'
+          : selection.present.count === 0
+            ? 'Select components first.'
+            : isActive(job)
+              ? 'A job is running.'
+              : invalid.size > 0
+                ? 'A value above cannot be used.'
+                : null;
     start.disabled = reason !== null;
     setText(why, reason ?? `Trains ${plural(selection.present.count, 'component')} in a new run folder.`);
   };

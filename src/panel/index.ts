@@ -1,0 +1,85 @@
+import { commands, type Disposable, ViewColumn, type WebviewPanel, window } from 'vscode';
+import type { ToPanel } from '../../server/protocol/panel.ts';
+import type { App } from '../app.ts';
+import { pickRun } from '../commands/pick.ts';
+import { type PanelCommand, views } from '../contributions.ts';
+import { failed } from '../notify.ts';
+import { CircuitPanel } from './circuit-panel.ts';
+
+/** A pivot at the cursor of a trace, and the run that the trace is from. */
+export interface ShownPivot {
+  run: string | null;
+  title: string;
+  margin: number;
+  components: Extract<ToPanel, { type: 'pivot' }>['components'];
+}
+
+/** The circuit panels, one for a run. */
+export interface Panels extends Disposable {
+  /** Some panel is in view. */
+  readonly visible: boolean;
+  /** Opens a run's panel, or brings it to the front, and a component into view. */
+  reveal(run: string, component: number | null): void;
+  /** Marks the components that the pivot leans on in the panel of its run, or in all where it is of none. */
+  showPivot(pivot: ShownPivot): void;
+}
+
+/** Circuit panels: the command that opens one, and those of before a reload of the window. */
+export function registerPanel(app: App): Panels {
+  const open = new Map<string, CircuitPanel>();
+
+  const show = (panel: WebviewPanel, run: string): CircuitPanel => {
+    const made = new CircuitPanel(app, panel, run, () => open.delete(run));
+    open.set(run, made);
+    return made;
+  };
+  const reveal = (run: string, component: number | null) => {
+    const column = window.activeTextEditor ? ViewColumn.Beside : ViewColumn.Active;
+    const panel = open.get(run) ?? show(window.createWebviewPanel(views.circuit, 'Circuit', column), run);
+    panel.reveal(component);
+  };
+
+  const handlers: Record<PanelCommand, (given: unknown) => Promise<void>> = {
+    'circuitAmplifier.openCircuit': async (given) => {
+      const component = (given as { component?: unknown } | null | undefined)?.component;
+      const { folder } = await pickRun(
+        app,
+        given,
+        'Circuit of which run?',
+        ({ files }) => files.pairs !== null,
+      );
+      reveal(folder, typeof component === 'number' ? component : null);
+    },
+  };
+  const subscriptions: Disposable[] = [
+    ...Object.entries(handlers).map(([id, handler]) =>
+      commands.registerCommand(id, (given: unknown) =>
+        handler(given).catch(failed('The circuit could not be opened')),
+      ),
+    ),
+    window.registerWebviewPanelSerializer(views.circuit, {
+      // The page keeps the run beside what it shows; without one there is nothing to show again.
+      deserializeWebviewPanel: async (panel, state: unknown) => {
+        const run = (state as { run?: unknown } | null | undefined)?.run;
+        if (typeof run === 'string' && !open.has(run)) show(panel, run);
+        else panel.dispose();
+      },
+    }),
+  ];
+
+  return {
+    get visible() {
+      return [...open.values()].some((panel) => panel.visible);
+    },
+    reveal,
+    showPivot({ run, title, margin, components }) {
+      const shown = components.map(({ component, gradient }) => ({ component, gradient }));
+      for (const panel of open.values()) {
+        if (run === null || panel.run === run) panel.showPivot({ title, margin, components: shown });
+      }
+    },
+    dispose() {
+      for (const subscription of subscriptions) subscription.dispose();
+    },
+  };
+}

@@ -33,7 +33,7 @@ export async function openDemo(app: App): Promise<void> {
 }
 
 /** @param folder made where it is not there */
-export async function copyDemo(source: Uri, folder: Uri): Promise<void> {
+async function copyDemo(source: Uri, folder: Uri): Promise<void> {
   const experiment = Uri.joinPath(folder, 'experiment.json');
   const there = await workspace.fs.stat(experiment).then(
     () => true,

@@ -54,7 +54,7 @@ async function confirm(title: string, cost: Cost): Promise<void> {
 }
 
 /** `about 2 min · 350 MB of memory` */
-export const costLine = ({ seconds, memory }: Pick<Cost, 'seconds' | 'memory'>): string =>
+const costLine = ({ seconds, memory }: Pick<Cost, 'seconds' | 'memory'>): string =>
   `${seconds === null ? 'time not known yet' : `about ${duration(seconds)}`} · ${bytes(memory)} of memory`;
 
 const stagesLine = ({ stages }: Cost): string =>

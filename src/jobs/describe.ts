@@ -22,12 +22,16 @@ export function progressLine(job: JobState): string {
   if (job.state === 'cancelling') return 'stopping; what is finished is kept';
   if (job.stage === null) return 'starting';
   const where = job.total > 0 ? ` ${count(job.done)} / ${count(job.total)} ${job.unit}`.trimEnd() : '';
-  const times = [
-    job.stageRemaining !== null && `${duration(job.stageRemaining)} left`,
-    job.remaining !== null && `${duration(job.remaining)} in all`,
-  ].filter((part) => part !== false);
-  const left = times.length > 0 ? ` · ${times.join(', ')}` : '';
-  return `${stageLabel(job.stage)}${where}${left}`;
+  const left = timeLeft(job);
+  return `${stageLabel(job.stage)}${where}${left && ` · ${left}`}`;
+}
+
+/** `8 s left, 1 min in all`; empty while nothing is known. */
+function timeLeft({ stageRemaining, remaining }: JobState): string {
+  const all = remaining === null ? null : duration(remaining);
+  const stage = stageRemaining === null ? null : duration(stageRemaining);
+  if (stage === null || stage === all) return all === null ? '' : `${all} left`;
+  return all === null ? `${stage} left` : `${stage} left, ${all} in all`;
 }
 
 /** Share of a job that is done, 0 to 1: finished stages, and the part of the running one. Stages count alike. */

@@ -1,0 +1,181 @@
+import { describe, expect, test } from 'vitest';
+import type { JobState } from '../../server/protocol/jobs.ts';
+import type { RunReport, RunRow } from '../../server/protocol/runs.ts';
+import { ago, bytes, duration, percent, points, pValue } from '../../src/format.ts';
+import { gainLine, progressLine, share, stageLabel } from '../../src/jobs/describe.ts';
+import { type RunNode, runChildren, runContext, runDescription } from '../../src/views/run-nodes.ts';
+
+const job = (own: Partial<JobState> = {}): JobState => ({
+  id: '1',
+  title: 'Amplify: demo',
+  spec: {
+    experiment: '/w/experiment.json',
+    out: null,
+    until: null,
+    redo: null,
+    from: null,
+    pairs: null,
+    circuit: null,
+    seed: null,
+    variants: null,
+    set: {},
+  },
+  run: '/w/runs/demo',
+  state: 'running',
+  error: null,
+  stage: 'amplify',
+  stages: [
+    { name: 'generate', status: 'kept' },
+    { name: 'localize', status: 'finished' },
+    { name: 'amplify', status: 'running' },
+    { name: 'evaluate', status: 'waiting' },
+  ],
+  done: 30,
+  total: 60,
+  unit: 'steps',
+  stageRemaining: 8,
+  remaining: 90,
+  figures: {},
+  started: 0,
+  ended: null,
+  restarts: 0,
+  device: 'cpu',
+  ...own,
+});
+
+const row = (own: Partial<RunRow> = {}): RunRow => ({
+  folder: '/w/runs/demo',
+  name: 'demo',
+  status: 'finished',
+  created: '2026-01-01T00:00:00.000Z',
+  model: '/w/model',
+  seed: 1,
+  device: 'cpu',
+  stages: [
+    { name: 'generate', status: 'finished', seconds: 12 },
+    { name: 'amplify', status: 'begun', seconds: 0 },
+  ],
+  job: null,
+  target: { base: 0.643, amplified: 0.943, gain: 0.3, interval: [0.271, 0.329], n: 1020 },
+  components: 16,
+  files: { patch: '/p', mask: '/m', report: '/r', traces: '/t', pairs: null },
+  error: null,
+  ...own,
+});
+
+describe('words', () => {
+  test.each([
+    [0.4, '0 s'],
+    [89, '89 s'],
+    [90, '2 min'],
+    [3599, '1 h'],
+    [3600, '1 h'],
+    [4800, '1 h 20 min'],
+    [7200, '2 h'],
+  ])('%d seconds are %s', (seconds, text) => {
+    expect(duration(seconds)).toBe(text);
+  });
+
+  test('sizes, shares, differences, p values, ages', () => {
+    expect([bytes(350 * 2 ** 20), bytes(1.5 * 2 ** 30)]).toEqual(['350 MB', '1.5 GB']);
+    expect([percent(0.6434), points(0.3), points(-0.003), points(0)]).toEqual([
+      '64.3 %',
+      '+30.0',
+      '\u22120.3',
+      '+0.0',
+    ]);
+    expect([pValue(0.0001), pValue(0.25), pValue(1)]).toEqual(['< 0.001', '0.25', '1.0']);
+    const day = 86_400_000;
+    expect([ago(0, 5000), ago(0, 120_000), ago(0, day), ago(0, 3 * day)]).toEqual([
+      'just now',
+      '2 min ago',
+      'yesterday',
+      '3 days ago',
+    ]);
+  });
+});
+
+describe('a job', () => {
+  test.each([
+    [job(), 'training 30 / 60 steps · 8 s left, 2 min in all'],
+    [job({ stageRemaining: null }), 'training 30 / 60 steps · 2 min left'],
+    [job({ remaining: null, total: 0 }), 'training · 8 s left'],
+    [job({ remaining: 8 }), 'training 30 / 60 steps · 8 s left'],
+    [job({ stage: null }), 'starting'],
+    [job({ state: 'cancelling' }), 'stopping; what is finished is kept'],
+  ])('says how far it is %#', (state, line) => {
+    expect(progressLine(state)).toBe(line);
+  });
+
+  test('its share counts ended stages and the part of the running one', () => {
+    expect(share(job())).toBe(2.5 / 4);
+    expect(share(job({ stages: [] }))).toBe(0);
+    expect(share(job({ done: 100 }))).toBe(3 / 4);
+  });
+
+  test('stages have names, unknown ones their own', () => {
+    expect(['mask', 'variant-lora', 'other'].map(stageLabel)).toEqual(['circuit', 'control: lora', 'other']);
+  });
+
+  test('a report gives its gain, none without a target', () => {
+    const side = (accuracy: number) => ({ accuracy, n: 1020, interval: [0, 1] as [number, number] });
+    const target = {
+      name: 'target',
+      kind: 'target' as const,
+      gain: 0.3,
+      gainInterval: [0.271, 0.329] as [number, number],
+      p: 0,
+    };
+    const report: RunReport = {
+      folder: '/w/runs/demo',
+      suites: [{ ...target, base: side(0.643), amplified: side(0.943) }],
+      circuit: { components: 16, total: 1600, weights: 2048, byKind: {} },
+      variants: [],
+    };
+    expect(gainLine(report)).toBe('64.3 % → 94.3 % of 1,020 problems (+30.0 points, 95 % +27.1 to +32.9)');
+    expect(gainLine({ ...report, suites: [] })).toBeNull();
+  });
+});
+
+describe('a run in the view', () => {
+  const node = (own: Partial<RunRow> = {}, of?: JobState): RunNode => ({
+    kind: 'run',
+    row: row(own),
+    job: of,
+  });
+  const now = Date.parse('2026-01-01T01:00:00.000Z');
+
+  test('a finished one says what it gained', () => {
+    expect(runDescription(node(), now)).toBe('+30.0 points · 16 components · 1 h ago');
+    expect(runContext(node()).split(' ')).toEqual(['run', 'finished', 'patch', 'mask', 'report', 'traces']);
+  });
+
+  test('a running one says how far it is, and can be cancelled, not resumed', () => {
+    const running = node({ status: 'running' }, job());
+    expect(runDescription(running, now)).toContain('training 30 / 60');
+    expect(runContext(running).split(' ')).toContain('job-running');
+    expect(runContext(running)).not.toContain('resumable');
+  });
+
+  test.each(['failed', 'cancelled', 'interrupted'] as const)('one that is %s can be resumed', (status) => {
+    expect(runContext(node({ status }, job({ state: 'failed' }))).split(' ')).toEqual(
+      expect.arrayContaining([status, 'resumable', 'job-ended']),
+    );
+    expect(runDescription(node({ status, target: null }), now)).toContain(status);
+  });
+
+  test('its children are stages, with the job’s own word on them, and files', () => {
+    const children = runChildren(node({ status: 'running' }, job()));
+    const stages = children.flatMap((child) =>
+      child.kind === 'stage' ? [[child.name, child.status, child.detail]] : [],
+    );
+    expect(stages).toEqual([
+      ['traces', 'kept', '12 s'],
+      ['training', 'running', 'training 30 / 60 steps · 8 s left, 2 min in all'],
+      ['pivots', 'finished', ''],
+      ['evaluation', 'waiting', ''],
+    ]);
+    const files = children.flatMap((child) => (child.kind === 'file' ? [child.name] : []));
+    expect(files).toEqual(['report.json', 'mask.json', 'patch.safetensors', 'traces.jsonl']);
+  });
+});

@@ -6,6 +6,7 @@ import { tellEnd } from './jobs/ended.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { showProgress } from './jobs/progress.ts';
 import { disposeLog, failed } from './notify.ts';
+import { type Panels, registerPanel } from './panel/index.ts';
 import { ActivePatches } from './patches/active.ts';
 import type { EngineClient } from './server/client.ts';
 import { createEngine } from './server/engine.ts';
@@ -20,6 +21,7 @@ import { TracesView } from './views/traces.ts';
 /** What other extensions, and tests in the extension host, see. */
 export interface Api extends Omit<App, 'context'> {
   traces: Traces;
+  panels: Panels;
 }
 
 let running: EngineClient | undefined;
@@ -47,10 +49,17 @@ export function activate(context: ExtensionContext): Api {
     showProgress(engine, jobs, (job) => tellEnd(engine, job)),
     ...registerCommands(app),
   );
-  const traces = registerTraces({ context, server: engine, activePatches: patches });
+  const panels = registerPanel(app);
+  const panelOpen = () => panels.visible;
+  const traces = registerTraces({ context, server: engine, activePatches: patches, panelOpen });
+  context.subscriptions.push(
+    panels,
+    traces.onPivotAttribution((pivot) => panels.showPivot(pivot)),
+    traces.onRevealComponent(({ run, component }) => panels.reveal(run, component)),
+  );
   jobs.reattach().catch(failed('The jobs could not be listed'));
   greetDemo(context).catch(failed('The demo could not be opened'));
-  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces };
+  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces, panels };
 }
 
 /** The engine's process ends with the window; jobs are processes of their own and go on. */

@@ -55,7 +55,7 @@ export function makeCharts(steps: readonly StepPoint[], { maxKl, maxDrop }: Guar
     },
     {
       id: 'kl',
-      title: 'KL to the base model',
+      title: 'KL to base',
       series: [
         of('control text', ({ klControl }) => klControl),
         of('own traces', ({ klTraces }) => klTraces),
@@ -72,7 +72,7 @@ export function makeCharts(steps: readonly StepPoint[], { maxKl, maxDrop }: Guar
     },
     {
       id: 'fall',
-      title: 'Largest fall of a guard suite',
+      title: 'Largest guard fall',
       series: [{ name: 'points', points: largestFall(steps) }],
       limit: maxDrop,
       format: (value) => `${figure(Math.abs(value) < 5e-3 ? 0 : value)}`,

@@ -147,18 +147,12 @@ function picks(store: Store): HTMLElement {
       readout,
     ),
     h('div', { class: 'fields' }, top, budget),
-    h(
-      'div',
-      { class: 'kinds', role: 'group', 'aria-label': 'Kinds that may be taken' },
-      h('span', { class: 'muted' }, 'Take from'),
-      ...boxes,
-      by,
-    ),
+    h('div', { class: 'kinds', role: 'group', 'aria-label': 'Kinds that may be taken' }, by, ...boxes),
   );
   store.watch(
     (state) => [state.lens, shownLayer(state)],
     (lens, layer) => {
-      setText(by, `by ${valueName(lens, store.state.circuit?.view.method ?? null)}`);
+      setText(by, `By ${valueName(lens, store.state.circuit?.view.method ?? null)} of`);
       element.inert = layer === null;
       element.classList.toggle('off', layer === null);
       setText(readout, layer === null ? 'no values to go by' : '');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { loadTokenizer } from '../checkpoint/tokenizer.ts';
 import { breathe, neverAborted, type Signal } from '../control.ts';
 import { readPairs } from '../data/pairs.ts';
-import type { Pair } from '../data/records.ts';
+import type { Pair, Trace } from '../data/records.ts';
 import { DOCUMENTS, documentName } from '../data/trace-files.ts';
 import { liesOn, printTraceDocument, type TokenTexts, traceIds } from '../data/trace-print.ts';
 import { readTraces } from '../data/traces.ts';
@@ -20,8 +20,8 @@ export interface WriteDocumentsOptions {
   which: 'pivots' | 'all' | ReadonlySet<string>;
   /** Model folder in place of the one in the run's manifest; null. */
   model: string | null;
-  /** Its tokenizer where it has been read; null. */
-  tokens: TokenTexts | null;
+  /** The tokenizer of a model folder; by default it is read from there. */
+  tokenizerOf?: (model: string) => TokenTexts;
   signal?: Signal;
   /** Traces looked at so far. */
   onProgress?(done: number): void;
@@ -41,6 +41,18 @@ export function documentFile(run: string, trace: string, out: string | null = nu
   return path.join(out ?? path.join(run, DOCUMENTS), documentName(trace));
 }
 
+/** Writes the document of one trace. @param places model and run folder, which the header names relative to the file */
+export function writeDocument(
+  file: string,
+  trace: Trace,
+  pairs: readonly Pair[],
+  { tokens, model, run }: { tokens: TokenTexts; model: string; run: string },
+): void {
+  const folder = path.dirname(file);
+  const places = { model: relative(folder, model), run: relative(folder, run) };
+  writeFileAtomic(file, printTraceDocument(trace, pairs, tokens, places));
+}
+
 /**
  * Writes the documents of a run's traces. Those that are there are kept, whatever has become of them.
  * @throws InputError for a folder without traces, broken records, a model that is not there, a trace that is not there
@@ -49,13 +61,12 @@ export async function writeDocuments(options: WriteDocumentsOptions): Promise<Wr
   const { run, out, which, signal = neverAborted } = options;
   const folder = out ?? path.join(run, DOCUMENTS);
   const model = options.model ?? modelOf(run);
-  const tokens = options.tokens ?? loadTokenizer(model);
+  const tokens = (options.tokenizerOf ?? loadTokenizer)(model);
   const pairs = await pairsByTrace(run);
-  const places = { model: relative(folder, model), run: relative(folder, run) };
   const result: WrittenDocuments = { folder, written: 0, kept: 0, unplaced: 0 };
   const missing = new Set(typeof which === 'string' ? [] : which);
   let done = 0;
-  for await (const trace of readTraces(tracesOf(run), { allowEmpty: true })) {
+  for await (const trace of readTraces(tracesOf(run), ongoing)) {
     await breathe(signal);
     options.onProgress?.(++done);
     const own = pairs.get(trace.id) ?? [];
@@ -65,16 +76,19 @@ export async function writeDocuments(options: WriteDocumentsOptions): Promise<Wr
     const file = documentFile(run, trace.id, out);
     if (existsSync(file)) result.kept++;
     else {
-      writeFileAtomic(file, printTraceDocument(trace, own, tokens, places));
+      writeDocument(file, trace, own, { tokens, model, run });
       result.written++;
     }
     if (typeof which !== 'string' && missing.size === 0) break;
   }
   for (const id of missing) {
-    throw new InputError(tracesOf(run), `has no trace ${JSON.stringify(id)}`, 'Choose one of its traces.');
+    throw new InputError(tracesOf(run), `has no trace ${id}`, 'Look at the list of its traces again.');
   }
   return result;
 }
+
+/** A run that is still at work: nothing yet, or a last line that is not whole, is no fault. */
+const ongoing = { allowEmpty: true, onTorn: () => undefined };
 
 const tracesOf = (run: string) => path.join(run, 'traces.jsonl');
 
@@ -91,7 +105,7 @@ async function pairsByTrace(run: string): Promise<Map<string, Pair[]>> {
   const file = path.join(run, 'pairs.jsonl');
   const byTrace = new Map<string, Pair[]>();
   if (!existsSync(file)) return byTrace;
-  for await (const pair of readPairs(file, { allowEmpty: true })) {
+  for await (const pair of readPairs(file, ongoing)) {
     if (pair.trace === undefined) continue;
     const own = byTrace.get(pair.trace);
     if (own) own.push(pair);

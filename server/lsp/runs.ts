@@ -6,6 +6,7 @@ import type { Problem, Trace } from '../data/records.ts';
 import { documentName } from '../data/trace-files.ts';
 import { InputError } from '../errors.ts';
 import type { StopRule } from '../generate/stop.ts';
+import { writeDocument } from '../language/write-documents.ts';
 import * as protocol from '../protocol/runs.ts';
 import * as traces from '../protocol/traces.ts';
 import { compareRuns, deleteRun } from '../runs/catalogue.ts';
@@ -16,7 +17,7 @@ import { findRuns, listRows, RunRows, reportOf } from './run-rows.ts';
 import type { RunWatch } from './run-watch.ts';
 import { modelRef, type Services } from './services.ts';
 import { listTraces } from './trace-list.ts';
-import { openTraceDocument, writeDocument, writeDocuments } from './trace-writing.ts';
+import { openTraceDocument, writeDocuments } from './trace-writing.ts';
 
 const flipFields = {
   set: check.text,
@@ -153,7 +154,7 @@ async function openFlip(
     correct: made!.answer === problem.target,
     truncated: made!.truncated,
   };
-  writeDocument(file, trace, [], { tokenizer, model, run });
+  writeDocument(file, trace, [], { tokens: tokenizer, model, run });
   return { file };
 }
 

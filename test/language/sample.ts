@@ -10,7 +10,7 @@ import { OpenTrace } from '../../server/language/open-trace.ts';
 import type { Rng } from '../../server/random.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-export const demoModel = path.join(root, 'media/demo/model');
+const demoModel = path.join(root, 'media/demo/model');
 export const demo = loadTokenizer(demoModel);
 
 /** Tokenizers with the pipelines of known families, by name; byte-level ones cut every emoji in four. */
@@ -78,9 +78,8 @@ export const opened = (
 ): OpenTrace => new OpenTrace(TextDocument.create(uri, 'cca-trace', 1, text), tokenizer);
 
 /** The document of the sample below: a wrong answer, and one pivot at its " 4". */
-export const PROMPT =
-  'Tom has 36 boxes. He gives 9 boxes to Ann. How many boxes does Tom have left?\nSolution:';
-export const COMPLETION = ' 36 + 9 = 45 boxes.\nThe answer is 45.';
+const PROMPT = 'Tom has 36 boxes. He gives 9 boxes to Ann. How many boxes does Tom have left?\nSolution:';
+const COMPLETION = ' 36 + 9 = 45 boxes.\nThe answer is 45.';
 
 export function sample(more: Partial<Trace> = {}) {
   const trace = traceOf(demo, PROMPT, COMPLETION, more);

@@ -4,7 +4,7 @@ import type { Handlers } from '../commands/index.ts';
 /** Needs no engine: documents are text, and the tokenizer alone makes it. */
 export const documentHandlers: Pick<Handlers, 'documents'> = {
   documents: async ({ run, out, which, model }, { signal }) => {
-    const options = { run, out: out ?? null, which, model: model ?? null, tokens: null, signal };
+    const options = { run, out: out ?? null, which, model: model ?? null, signal };
     const { folder, written, kept, unplaced } = await writeDocuments(options);
     const left =
       unplaced > 0

@@ -21,6 +21,9 @@ import { heatPicture } from './scored-tokens.ts';
 import type { Styles } from './styles.ts';
 import type { TraceDocument } from './trace-document.ts';
 
+/** In place of what was painted, where an edit has moved it: like nothing that could be. */
+const MOVED = 'moved';
+
 /** Milliseconds over which changes are painted together. */
 const FRAME = 16;
 
@@ -83,7 +86,7 @@ export class Painter implements Disposable {
 
   /** The editor moved its decorations with an edit: what was set is no longer what is there. */
   forget(): void {
-    this.#painted.clear();
+    for (const type of this.#painted.keys()) this.#painted.set(type, MOVED);
   }
 
   paint(): void {

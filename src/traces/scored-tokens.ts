@@ -58,7 +58,10 @@ export interface HeatPicture {
   deviations: Range[];
 }
 
-/** What to paint for some tokens, in document order. Neighbours of one bucket become one range. */
+/**
+ * What to paint for some tokens, in document order. Each has a range of its own: one across several would colour what the
+ * editor shows between them, such as an inlay hint.
+ */
 export function heatPicture(
   tokens: readonly ScoredToken[],
   heat: Heat | null,
@@ -69,7 +72,6 @@ export function heatPicture(
     breaks: [],
     deviations: [],
   };
-  let last = 0;
   for (const group of whole(tokens)) {
     const { range } = group[0]!;
     const bucket =
@@ -77,17 +79,7 @@ export function heatPicture(
         ? Math.max(...group.map((token) => heatBucket(heat, token)))
         : 0;
     if (bucket > 0 && isLineBreak(group[0]!)) picture.breaks.push({ bucket, range });
-    else if (bucket > 0) {
-      const ranges = picture.buckets[bucket - 1]!;
-      const before = ranges.at(-1);
-      const touches =
-        last === bucket &&
-        before?.end.line === range.start.line &&
-        before.end.character === range.start.character;
-      if (touches) ranges[ranges.length - 1] = { start: before.start, end: range.end };
-      else ranges.push(range);
-    }
-    last = bucket;
+    else if (bucket > 0) picture.buckets[bucket - 1]!.push(range);
     if (deviations && group.some(deviates)) picture.deviations.push(range);
   }
   return picture;

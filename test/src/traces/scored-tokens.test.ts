@@ -35,18 +35,15 @@ describe('what is painted', () => {
   const all = { deviations: true, prompt: true };
   const none = { deviations: false, prompt: true };
 
-  test('neighbours of a bucket are one range, and a gap parts them', () => {
+  test('every token has a range of its own, in its bucket', () => {
     const hot = { logprob: -1.5 };
     const [a, b, c, d] = tile(['aa', 'bb', 'cc', 'dd']);
     const picture = heatPicture(
-      [scored(a!, hot), scored(b!, hot), scored(c!), scored(d!, hot)],
+      [scored(a!, hot), scored(b!, hot), scored(c!), scored(d!, { logprob: -9 })],
       'surprisal',
       all,
     );
-    expect(picture.buckets[1]).toEqual([
-      { start: { line: 0, character: 0 }, end: { line: 0, character: 4 } },
-      { start: { line: 0, character: 6 }, end: { line: 0, character: 8 } },
-    ]);
+    expect(picture.buckets).toEqual([[], [a!.range, b!.range], [], [], [d!.range]]);
     expect(picture.deviations).toEqual([]);
   });
 

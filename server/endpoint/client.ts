@@ -189,8 +189,8 @@ export class Client {
   }
 
   private async enter(): Promise<void> {
-    if (this.out >= this.settings.concurrency) await new Promise<void>((go) => this.queue.push(go));
-    this.out++;
+    if (this.out < this.settings.concurrency) this.out++;
+    else await new Promise<void>((go) => this.queue.push(go));
     this.watch ??= setInterval(() => {
       if (this.signal.aborted) this.ended.abort(new Cancelled());
     }, LOOK_EVERY);
@@ -198,9 +198,10 @@ export class Client {
   }
 
   private leave(): void {
-    this.out--;
-    this.queue.shift()?.();
-    if (this.out > 0 || this.queue.length > 0) return;
+    // Handed on rather than given back: nobody who comes now may be before the one that waits.
+    const next = this.queue.shift();
+    next?.();
+    if (next || --this.out > 0) return;
     clearInterval(this.watch);
     this.watch = undefined;
   }

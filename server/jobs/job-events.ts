@@ -39,6 +39,8 @@ export class JobEvents {
   readonly steps: StepPoint[] = [];
   /** How the process says it ended; null while it has not. `crashed`: it can be started again. */
   ending: 'finished' | 'failed' | 'cancelled' | 'crashed' | null = null;
+  /** One line on why, as the process says. */
+  error: string | null = null;
   /** Whether a stage has been started since the job began: what was to be done again has been cleared away. */
   begun = false;
   private lastMask: string | null = null;
@@ -77,6 +79,7 @@ export class JobEvents {
     switch (event.event) {
       case 'attempt':
         this.ending = null;
+        this.error = null;
         Object.assign(state, { state: 'running', error: null, restarts: event.attempt, ended: null });
         return STATE;
       case 'message':
@@ -153,8 +156,8 @@ export class JobEvents {
 
   private end(ending: NonNullable<JobEvents['ending']>, error: string | null): Change {
     this.ending = ending;
-    if (ending !== 'crashed') Object.assign(this.state, { state: ending, error, ...AT_REST });
-    return STATE;
+    this.error = error;
+    return NONE;
   }
 }
 

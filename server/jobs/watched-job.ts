@@ -130,7 +130,7 @@ export class WatchedJob {
     await this.tail.read();
     if (!this.folder.exists) return this.rest();
     const { ending } = this.events;
-    if (ending && ending !== 'crashed') return this.end(ending, this.state.error);
+    if (ending && ending !== 'crashed') return this.end(ending, this.events.error);
     if (this.folder.cancelled) this.noteCancelling();
     const process = this.folder.process();
     if (!process) {
@@ -141,7 +141,7 @@ export class WatchedJob {
     // It may have said more just before it ended.
     await this.tail.read();
     const last = this.events.ending;
-    if (last && last !== 'crashed') return this.end(last, this.state.error);
+    if (last && last !== 'crashed') return this.end(last, this.events.error);
     if (this.folder.cancelled) return this.end('cancelled', null);
     if (process.attempt >= this.host.backOff.length) {
       const times = process.attempt + 1;

@@ -35,7 +35,7 @@ export function layOut(
   return { firstDivergence, firstDivergenceAt, divergence: divergenceOf(), stretches };
 
   /** Both tokens where the outputs part, if the document has one of them there. */
-  function divergenceOf(): OutputDiff['divergence'] {
+  function divergenceOf(): NonNullable<OutputDiff['divergence']> | null {
     const at = firstDivergence ?? -1;
     const [left, right] = [from[at], to[at]];
     if (left === undefined || right === undefined) return null;

@@ -94,8 +94,8 @@ export function answerRuns(services: Services, watching: RunWatch): void {
   );
 }
 
-function refuseBusy({ options, jobs }: Services, folder: string): void {
-  const job = options.storage === '' ? null : jobs().workingOn(folder);
+function refuseBusy(services: Services, folder: string): void {
+  const job = services.options.storage === '' ? null : services.jobs().workingOn(folder);
   if (job) throw new InputError(folder, `the job "${job.title}" works on this run`, 'Cancel it first.');
 }
 

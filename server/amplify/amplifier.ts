@@ -4,6 +4,7 @@ import { overlayParameters } from '../model/overlay.ts';
 import { Adam } from '../optimize/adam.ts';
 import type { Rng } from '../random.ts';
 import { breached, type GuardOptions, type Observation } from './guard.ts';
+import { halfStep } from './half.ts';
 
 export interface TrainingOptions {
   optimizer: 'sgd' | 'adam';
@@ -20,6 +21,10 @@ export interface TrainingOptions {
   validateEvery: number;
   /** Validate more often within the first 10 steps: after every this many. */
   validateEveryEarly: number;
+  /** Of steps with equal validation accuracy: the last, if it is no worse than the base model; or the first of any. */
+  keep: 'last' | 'first';
+  /** What the trained weights are kept in; float16 rounds every step of gradient descent. */
+  weights: 'float32' | 'float16';
   guard: GuardOptions;
 }
 
@@ -56,6 +61,7 @@ export class Amplifier {
   private readonly objective: Objective;
   private readonly observe: (overlay: Overlay) => Promise<Observation>;
   private readonly rng: Rng;
+  private readonly weights: readonly Float32Array[] | null;
   private readonly names: string[];
   private readonly values: Float32Array[];
   private readonly adam: Adam;
@@ -67,6 +73,7 @@ export class Amplifier {
   /**
    * @param overlay what is trained, in place; its values at the start are step 0
    * @param observe validation accuracy and guard suites of the model with an overlay
+   * @param base the weights that the overlay's values are added to, in its order: for `weights` float16
    */
   constructor(
     overlay: Overlay,
@@ -74,12 +81,14 @@ export class Amplifier {
     observe: (overlay: Overlay) => Promise<Observation>,
     options: TrainingOptions,
     rng: Rng,
+    base: readonly Float32Array[] | null = null,
   ) {
     this.overlay = overlay;
     this.objective = objective;
     this.observe = observe;
     this.options = options;
     this.rng = rng;
+    this.weights = base;
     const parameters = overlayParameters(overlay);
     this.names = [...parameters.keys()];
     this.values = [...parameters.values()];
@@ -108,7 +117,8 @@ export class Amplifier {
   /** What the guard compares with, and what a step must reach to be kept; to be called before the first step. */
   setBase(base: Observation): void {
     this.base = base;
-    this.best.accuracy = base.accuracy;
+    // The reference code takes the best of the steps, be it worse than no step at all.
+    this.best.accuracy = this.options.keep === 'first' ? -1 : base.accuracy;
   }
 
   async advance(signal: Signal): Promise<StepReport> {
@@ -119,7 +129,9 @@ export class Amplifier {
     );
     const rate = this.learningRate(this.step);
     if (options.optimizer === 'adam') this.adam.update(this.values, gradients, rate);
-    else {
+    else if (options.weights === 'float16') {
+      for (const [t, v] of this.values.entries()) halfStep(v, this.weights![t]!, gradients[t]!, rate);
+    } else {
       this.values.forEach((v, t) => {
         for (let i = 0; i < v.length; i++) v[i] = v[i]! - rate * gradients[t]![i]!;
       });
@@ -132,7 +144,11 @@ export class Amplifier {
       observation = await this.observe(this.overlay);
       breach = breached(this.base!, observation, result.klControl, options.guard);
       // A tie goes to the later step: its margin is larger at the same accuracy.
-      if (!breach && observation.accuracy >= this.best.accuracy) {
+      const better =
+        options.keep === 'first'
+          ? observation.accuracy > this.best.accuracy
+          : observation.accuracy >= this.best.accuracy;
+      if (!breach && better) {
         this.best = {
           step: this.step,
           accuracy: observation.accuracy,

@@ -1,6 +1,7 @@
 import { bySuite } from '../data/controls.ts';
 import { type Comparison, compareOutcomes } from '../evaluate/compare.ts';
 import type { ComponentKind } from '../model/components.ts';
+import type { Quirk } from './quirks.ts';
 import type { Outcomes, Suites } from './stages/evaluate.ts';
 
 /** A flip of a test problem. */
@@ -39,6 +40,8 @@ export interface Report {
   };
   pairs: { pairs: number; completions: number; naiveCompletions: number };
   training: { steps: number; best: number; breach: string | null };
+  /** What the settings take over from the reference code; empty for the other presets. */
+  quirks: Quirk[];
   stages: Record<string, { seconds: number }>;
   /** Matched controls and baselines, each compared with the same base outcomes. */
   variants: Record<string, SuiteComparisons>;

@@ -5,6 +5,7 @@ import type { MaskFile } from '../mask/mask-file.ts';
 import type { Circuit } from '../model/components.ts';
 import { noOverlay } from '../model/overlay.ts';
 import { patchOverlay } from '../patch/overlay.ts';
+import { quirksOf } from './quirks.ts';
 import { compareSuites, flipsOf, type Report } from './report.ts';
 import type { Settings, VariantSettings } from './settings.ts';
 import { amplifyStage } from './stages/amplify.ts';
@@ -170,6 +171,7 @@ export async function runAll(
       naiveCompletions: located.naiveCompletions,
     },
     training: { steps: trained.steps, best: trained.best, breach: trained.breach },
+    quirks: quirksOf(settings),
     stages: seconds,
     variants: {},
   };

@@ -3,12 +3,15 @@ import type { ObjectiveOptions } from '../amplify/objective.ts';
 import type { SampleOptions, TraceOptions } from '../generate/traces.ts';
 import type { DcmOptions } from '../mask/dcm.ts';
 import type { FisherOptions } from '../mask/fisher.ts';
+import type { Projection } from '../model/architectures/architecture.ts';
 import type { NeuronRows } from '../model/components.ts';
 
 export interface LocalizeSettings {
   method: 'branching' | 'prefix';
   /** Sampled traces of the other correctness that are used per problem. */
   counterparts: number;
+  /** Token ids as the model made them, or those of their text. */
+  ids: 'exact' | 'reencoded';
 }
 
 /** How the circuit is chosen. */
@@ -34,12 +37,26 @@ export interface EvaluateSettings extends TraceOptions {
 
 export type GenerateSettings = Omit<SampleOptions, 'seed'>;
 
+/** The LoRA baseline (arXiv 2106.09685), trained on the correct traces. */
+export interface LoraSettings {
+  learningRate: number;
+  epochs: number;
+  rank: number;
+  /** The weight is W + (alpha / rank) B A. */
+  alpha: number;
+  /** Probability by which a feature is dropped before A; only 0 is supported. */
+  dropout: number;
+  targets: readonly Projection[];
+  /** Traces per step; 0 takes all. */
+  tracesPerStep: number;
+}
+
 /** Step sizes of what a result is compared with. The published ones belong to models of billions of parameters. */
 export interface VariantSettings {
   /** The paper's recipe, whatever the run itself uses. */
   paper: { lambda: number; learningRate: number; steps: number };
   all: { learningRate: number };
-  lora: { learningRate: number; epochs: number };
+  lora: LoraSettings;
   full: { learningRate: number; epochs: number };
 }
 
@@ -69,14 +86,22 @@ export const generateDefaults: GenerateSettings = {
 const variantDefaults: VariantSettings = {
   paper: { lambda: 0.01, learningRate: 1e-4, steps: 50 },
   all: { learningRate: 5e-3 },
-  lora: { learningRate: 5e-5, epochs: 3 },
+  lora: {
+    learningRate: 5e-5,
+    epochs: 3,
+    rank: 16,
+    alpha: 32,
+    dropout: 0,
+    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+    tracesPerStep: 8,
+  },
   full: { learningRate: 1e-5, epochs: 2 },
 };
 
 /** The default: what gave the best held-out result with guarded controls (docs/recipe.md). */
 export const defaultSettings: Settings = {
   generate: generateDefaults,
-  localize: { method: 'branching', counterparts: 3 },
+  localize: { method: 'branching', counterparts: 3, ids: 'exact' },
   mask: { select: 'fisher', budget: 0.01, eps: 1e-3, kinds: ['q', 'k', 'v', 'mlp'] },
   amplify: {
     loss: 'softplus',
@@ -95,6 +120,8 @@ export const defaultSettings: Settings = {
     schedule: 'cosine',
     validateEvery: 10,
     validateEveryEarly: 10,
+    keep: 'last',
+    weights: 'float32',
     guard: { maxDrop: 1, maxKl: 0.05 },
     guardItems: 0,
     validationItems: 0,
@@ -107,7 +134,7 @@ export const defaultSettings: Settings = {
 export const paperSettings: Settings = {
   ...defaultSettings,
   generate: { ...generateDefaults, counterparts: 1 },
-  localize: { method: 'branching', counterparts: 1 },
+  localize: { method: 'branching', counterparts: 1, ids: 'exact' },
   mask: {
     select: 'dcm',
     budget: null,
@@ -135,9 +162,27 @@ export const paperSettings: Settings = {
     schedule: 'constant',
     validateEvery: 5,
     validateEveryEarly: 2,
+    keep: 'last',
+    weights: 'float32',
     guard: { maxDrop: Number.MAX_VALUE, maxKl: Number.MAX_VALUE },
     guardItems: 0,
     validationItems: 0,
+  },
+};
+
+/**
+ * The recipe of the reference code to the letter: the paper's, with what the code does otherwise (pipeline/quirks.ts).
+ * LoRA as its experiment files have it, but for dropout and weight decay.
+ */
+export const referenceSettings: Settings = {
+  ...paperSettings,
+  generate: { ...paperSettings.generate, temperatureWrong: 1, temperatureRight: 1, topK: 50 },
+  localize: { ...paperSettings.localize, ids: 'reencoded' },
+  mask: { ...paperSettings.mask, pairing: 'reference' } as MaskSettings,
+  amplify: { ...paperSettings.amplify, keep: 'first', weights: 'float16' },
+  variants: {
+    ...variantDefaults,
+    lora: { ...variantDefaults.lora, learningRate: 1e-5, epochs: 2, tracesPerStep: 32 },
   },
 };
 

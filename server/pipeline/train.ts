@@ -1,13 +1,15 @@
 import { Amplifier } from '../amplify/amplifier.ts';
 import type { Observation } from '../amplify/guard.ts';
 import { AmplifyObjective } from '../amplify/objective.ts';
+import { type FloatDtype, toFloat32 } from '../checkpoint/dtype.ts';
 import { bySuite } from '../data/controls.ts';
 import type { ControlItem, Pair, Problem, Trace } from '../data/records.ts';
 import { accuracyOf, evaluateControls, evaluateProblems } from '../evaluate/items.ts';
 import { encodePrompts } from '../generate/traces.ts';
 import { type Circuit, circuitDeltas } from '../model/components.ts';
 import type { Model } from '../model/model.ts';
-import { noOverlay, type Overlay } from '../model/overlay.ts';
+import { type Delta, noOverlay, type Overlay } from '../model/overlay.ts';
+import { readLines } from '../patch/patch.ts';
 import type { Rng } from '../random.ts';
 import { makeRunners, type Runners, type StageContext } from './context.ts';
 import type { AmplifySettings, EvaluateSettings } from './settings.ts';
@@ -73,7 +75,14 @@ export async function circuitAmplifier(
     settings,
     signal,
   );
-  return new Amplifier(overlay, objective, observer(context, data, settings, evaluate), settings, rng);
+  const base = settings.weights === 'float16' ? overlay.deltas.map((delta) => baseLines(model, delta)) : null;
+  return new Amplifier(overlay, objective, observer(context, data, settings, evaluate), settings, rng, base);
+}
+
+/** The checkpoint's rows (or columns) that a delta changes, [indices.length, width]. */
+export function baseLines({ checkpoint }: Model, { tensor, axis, indices }: Delta): Float32Array {
+  const info = checkpoint.tensors.get(tensor)!;
+  return toFloat32(readLines(info, axis, indices), info.dtype as FloatDtype);
 }
 
 /** Weights that a circuit's rows (and columns) hold. */

@@ -112,12 +112,13 @@ async function makeVariant(
     }
     case 'lora':
     case 'full': {
-      const { learningRate, epochs } = settings.variants[name];
-      const options = { ...baselineDefaults[name], epochs, seed };
+      const { learningRate, ...own } = settings.variants[name];
+      const options = { ...baselineDefaults[name], ...own, seed };
       const { overlay, objective, steps } = await traceSettings(name, model, traces, options);
       const schedule = {
         ...settings.amplify,
         learningRate,
+        weights: 'float32' as const,
         steps,
         validateEvery: Math.ceil(steps / 3),
       };

@@ -60,6 +60,8 @@ const training: TrainingOptions = {
   schedule: 'constant',
   validateEvery: 12,
   validateEveryEarly: 12,
+  keep: 'last' as const,
+  weights: 'float32' as const,
   guard: { maxDrop: 100, maxKl: 1 },
 };
 

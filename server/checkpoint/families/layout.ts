@@ -2,7 +2,16 @@
 import type { ModelConfig } from '../model-config.ts';
 
 /** The seven matrices of a decoder layer, by their Hugging Face names. */
-export type Projection = 'q_proj' | 'k_proj' | 'v_proj' | 'o_proj' | 'gate_proj' | 'up_proj' | 'down_proj';
+export const projections = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const;
+export type Projection = (typeof projections)[number];
 
 /** RMSNorms of a layer: on a block's input, on its output before it joins the residual, on queries and keys. */
 export type NormPlace = 'preAttention' | 'postAttention' | 'preMlp' | 'postMlp' | 'query' | 'key';

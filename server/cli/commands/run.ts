@@ -1,4 +1,5 @@
 import { VARIANTS } from '../../engine/experiment/experiment.ts';
+import { PRESETS } from '../../engine/experiment/settings.ts';
 import { InputError } from '../../errors.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
@@ -98,7 +99,7 @@ edited in its documents, and a circuit of your own:
       max: 1000,
       fallback: 1,
     }),
-    preset: optionalChoice(presetOption.preset.summary, ['default', 'paper'], 'default'),
+    preset: optionalChoice(presetOption.preset.summary, PRESETS, 'default'),
     ...sampleOptions,
     counterparts,
     ...decodingOptions,

@@ -7,21 +7,32 @@ import {
   guardFields,
   maskFields,
 } from '../../engine/experiment/fields.ts';
-import type { SettingsOverrides } from '../../engine/experiment/settings.ts';
+import {
+  PRESETS,
+  type Preset,
+  presetSettings,
+  type SettingsOverrides,
+} from '../../engine/experiment/settings.ts';
 import type { Bounds } from '../../engine/experiment/spec.ts';
 import { InputError } from '../../errors.ts';
-import { defaultSettings, paperSettings, type Settings } from '../../pipeline/settings.ts';
+import { defaultSettings, paperSettings, referenceSettings, type Settings } from '../../pipeline/settings.ts';
 import { budget as budgetOption, integer, real } from '../numbers.ts';
 import { choice, flagOf, optionalChoice, repeated, text, toggle, type Values } from '../options.ts';
 
 export const presetOption = {
-  preset: choice(about.preset, ['default', 'paper'], 'default'),
+  preset: choice(about.preset, PRESETS, 'default'),
 };
 
 /** How the help shows what a setting is unless given. */
 function unlessGiven(field: (settings: Settings) => unknown): { fallbackText: string } {
-  const [own, paper] = [defaultSettings, paperSettings].map((settings) => shown(field(settings)));
-  return { fallbackText: own === paper ? own! : `${own}; paper: ${paper}` };
+  const [own, paper, reference] = [defaultSettings, paperSettings, referenceSettings].map((settings) =>
+    shown(field(settings)),
+  );
+  const others = [
+    ...(paper === own ? [] : [`paper: ${paper}`]),
+    ...(reference === paper ? [] : [`reference: ${reference}`]),
+  ];
+  return { fallbackText: [own, ...others].join('; ') };
 }
 
 function shown(value: unknown): string {
@@ -248,7 +259,7 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 
 /** Options of one selection given together with the other are a misunderstanding, not something to ignore. */
 export function checkSelection(
-  values: { preset: 'default' | 'paper'; select: 'fisher' | 'dcm' | undefined },
+  values: { preset: Preset; select: 'fisher' | 'dcm' | undefined },
   given: ReadonlySet<string>,
 ): void {
   if (given.has('lambda') && given.has('budget')) {
@@ -263,10 +274,10 @@ export function checkSelection(
 
 /** How components are chosen, by the user or the preset. */
 export function selectionOf(values: {
-  preset: 'default' | 'paper';
+  preset: Preset;
   select: 'fisher' | 'dcm' | undefined;
 }): 'fisher' | 'dcm' {
-  return values.select ?? { default: defaultSettings, paper: paperSettings }[values.preset].mask.select;
+  return values.select ?? presetSettings[values.preset].mask.select;
 }
 
 /** Checks of the guard and the KL terms against what there is to compute them on. */

@@ -24,7 +24,7 @@ export function comparisonRow(name: string, { base, amplified, gain, interval, p
 
 /** The table at the end of a run: suites before and after, circuit, flips, variants, times, files. */
 export function showReport(report: Report, folder: string): string {
-  const { target, sets, controls, circuit, pairs, training, stages, variants } = report;
+  const { target, sets, controls, circuit, pairs, training, stages, variants, quirks } = report;
   const suites = [
     comparisonRow('target', target),
     ...Object.entries({ ...sets, ...controls }).map(([name, comparison]) => comparisonRow(name, comparison)),
@@ -50,7 +50,14 @@ export function showReport(report: Report, folder: string): string {
   ];
   const width = Math.max(...facts.map(([name]) => name!.length));
   const lines = facts.map(([name, value]) => `${name!.padEnd(width)}  ${value}\n`).join('');
-  return [table(COMPARISON_HEAD, suites), lines, ...variantTable(variants)].join('\n');
+  return [table(COMPARISON_HEAD, suites), lines, ...variantTable(variants), ...quirkList(quirks)].join('\n');
+}
+
+/** What a run took over from the reference code, one line each. */
+function quirkList(quirks: Report['quirks']): string[] {
+  if (quirks.length === 0) return [];
+  const rows = quirks.map(({ quirk, reproduced }) => [reproduced ? 'as there' : 'not here', quirk]);
+  return [table(['reference code', ''], rows)];
 }
 
 function variantTable(variants: Report['variants']): string[] {

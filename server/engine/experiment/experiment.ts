@@ -1,4 +1,5 @@
 /** The experiment file of `cca run`: its fields, its reader and its JSON Schema. */
+import { projections } from '../../checkpoint/families/layout.ts';
 import { readJson } from '../../data/files.ts';
 import { componentKinds } from '../../model/components.ts';
 import type { VariantName } from '../../pipeline/variants.ts';
@@ -11,10 +12,12 @@ import {
   evaluateFields,
   generateFields,
   guardFields,
+  loraFields,
   maskFields,
   SEED,
   THREADS,
 } from './fields.ts';
+import { PRESETS } from './settings.ts';
 import {
   type Bounds,
   either,
@@ -68,6 +71,7 @@ const settings = object(
       {},
       {
         method: oneOf(['branching', 'prefix'], about.method),
+        ids: oneOf(['exact', 'reencoded'], about.ids),
         counterparts: integer(generateFields.counterparts),
       },
       'stage 1, pivots',
@@ -90,6 +94,8 @@ const settings = object(
         optimizer: oneOf(['adam', 'sgd'], about.optimizer),
         schedule: oneOf(['cosine', 'constant'], about.schedule),
         neurons: oneOf(['up', 'up+gate+down'], about.neurons),
+        keep: oneOf(['last', 'first'], about.keep),
+        weights: oneOf(['float32', 'float16'], about.weights),
         ...each(amplifyCounts, integer),
         ...each({ learningRate, klControl, klTraces, beta1, beta2 }, real),
         guard: object({}, each(guardFields, real), 'limits on what training may spoil'),
@@ -120,7 +126,19 @@ const settings = object(
           "the paper's recipe",
         ),
         all: object({}, { learningRate: real(learningRate) }, 'all components'),
-        lora: object({}, { learningRate: real(learningRate), epochs: integer(baselineEpochs) }, 'LoRA'),
+        lora: object(
+          {},
+          {
+            learningRate: real(learningRate),
+            epochs: integer(baselineEpochs),
+            rank: integer(loraFields.rank),
+            alpha: real(loraFields.alpha),
+            dropout: real(loraFields.dropout),
+            targets: list(oneOf(projections, 'a matrix'), loraFields.targets.about),
+            tracesPerStep: integer(loraFields.tracesPerStep),
+          },
+          'LoRA',
+        ),
         full: object(
           {},
           { learningRate: real(learningRate), epochs: integer(baselineEpochs) },
@@ -183,7 +201,7 @@ const experiment = object(
       remedy: 'Put {question} where the question goes.',
     }),
     fewShot: pathTo('file', 'worked examples put before every question: a text file, or JSONL of problems'),
-    preset: oneOf(['default', 'paper'], about.preset),
+    preset: oneOf(PRESETS, about.preset),
     from: pathTo('folder', 'run of the same model whose traces and pairs are taken over'),
     pairs: pathTo(
       'file or folder',

@@ -62,6 +62,18 @@ export const endpointFields = {
   retries: { about: 'how often a failed request is sent again', min: 0, max: 1000 },
 } satisfies Record<string, Bounds>;
 
+export const loraFields = {
+  rank: { about: 'rows of A', min: 1, max: 65_536 },
+  alpha: { about: 'the weight is W + (alpha / rank) B A', above: 0, max: 1e6 },
+  dropout: {
+    about: 'probability by which a feature is dropped before A; only 0 is carried out',
+    min: 0,
+    max: 1,
+  },
+  targets: { about: 'the matrices that get an adapter, in every layer' },
+  tracesPerStep: { about: 'traces drawn per step, 0 for all', min: 0 },
+} satisfies Record<string, Bounds>;
+
 export const baselineEpochs = {
   about: 'passes over the correct traces',
   min: 1,
@@ -69,9 +81,13 @@ export const baselineEpochs = {
 } satisfies Bounds;
 
 export const about = {
-  preset: "this product's recipe, or the paper's exact one; single settings override it",
+  preset:
+    "this product's recipe, the paper's exact one, or the reference code's with its quirks; single settings override it",
   method: 'how the pivot of two traces is found',
   select: 'how components are chosen',
+  ids: 'token ids as the model made them, or those of their decoded text as the reference code has them',
+  keep: 'of steps of equal validation accuracy: the last, if no worse than the base model; or the first of any, as the reference code does',
+  weights: 'what trained weights are kept in; float16 rounds every step, as the reference code does (sgd)',
   pairing:
     "which tokens a pair's logits are scored on: its own, or every pair's as the reference code does (dcm)",
   kinds: 'kinds of components that compete (fisher)',

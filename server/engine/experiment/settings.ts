@@ -7,12 +7,14 @@ import {
   type LocalizeSettings,
   type MaskSettings,
   paperSettings,
+  referenceSettings,
   type Settings,
   type VariantSettings,
 } from '../../pipeline/settings.ts';
 
-/** This product's recipe, or the paper's exact one. */
-export type Preset = 'default' | 'paper';
+/** This product's recipe, the paper's exact one, or that of the reference code with its quirks. */
+export const PRESETS = ['default', 'paper', 'reference'] as const;
+export type Preset = (typeof PRESETS)[number];
 
 type Fields<T> = T extends unknown ? keyof T : never;
 type FieldOf<T, K extends PropertyKey> = T extends Record<K, infer V> ? V : never;
@@ -28,14 +30,32 @@ export interface SettingsOverrides {
   evaluate?: Omit<Partial<EvaluateSettings>, 'stop'> & { stop?: Partial<EvaluateSettings['stop']> };
 }
 
-const presets: Record<Preset, Settings> = { default: defaultSettings, paper: paperSettings };
+export const presetSettings: Record<Preset, Settings> = {
+  default: defaultSettings,
+  paper: paperSettings,
+  reference: referenceSettings,
+};
 
 /**
  * A preset with some settings of one's own.
  * @throws InputError for mask settings that do not go together
  */
 export function resolveSettings(preset: Preset, overrides: SettingsOverrides = {}): Settings {
-  const base = presets[preset];
+  const resolved = layered(preset, overrides);
+  const { amplify, variants } = resolved;
+  if (variants.lora.dropout !== 0) {
+    const what = `dropout is ${variants.lora.dropout}, and LoRA is trained without dropout here`;
+    throw new InputError('settings.variants.lora', what, 'Set it to 0.');
+  }
+  if (amplify.weights === 'float16' && amplify.optimizer !== 'sgd') {
+    const what = `weights are kept in float16, and the optimizer is ${amplify.optimizer}`;
+    throw new InputError('settings.amplify', what, 'Choose optimizer sgd, or weights float32.');
+  }
+  return resolved;
+}
+
+function layered(preset: Preset, overrides: SettingsOverrides): Settings {
+  const base = presetSettings[preset];
   const { generate, localize, mask, amplify, evaluate, variants } = overrides;
   return {
     generate: { ...base.generate, ...generate, stop: { ...base.generate.stop, ...generate?.stop } },
@@ -53,7 +73,7 @@ export function resolveSettings(preset: Preset, overrides: SettingsOverrides = {
 }
 
 function resolveMask(preset: Preset, mask: NonNullable<SettingsOverrides['mask']>): MaskSettings {
-  const select = mask.select ?? presets[preset].mask.select;
+  const select = mask.select ?? presetSettings[preset].mask.select;
   const base = maskBase(preset, select);
   const stray = Object.keys(mask).find((key) => !(key in base));
   if (stray !== undefined) {
@@ -75,9 +95,9 @@ function resolveMask(preset: Preset, mask: NonNullable<SettingsOverrides['mask']
 
 /** Where a selection starts from: as the preset has it, else the other preset's with this one's size. */
 function maskBase(preset: Preset, select: MaskSettings['select']): MaskSettings {
-  const own = presets[preset].mask;
+  const own = presetSettings[preset].mask;
   if (own.select === select) return own;
-  const other = presets[preset === 'default' ? 'paper' : 'default'].mask;
+  const other = presetSettings[preset === 'default' ? 'paper' : 'default'].mask;
   // The same number of components makes two selections comparable.
   return own.select === 'fisher' ? ({ ...other, budget: own.budget } as MaskSettings) : other;
 }

@@ -1,15 +1,14 @@
 import { join } from 'node:path';
 import type { StepReport } from '../../amplify/amplifier.ts';
 import type { Observation } from '../../amplify/guard.ts';
-import { type FloatDtype, toFloat32 } from '../../checkpoint/dtype.ts';
 import type { Circuit } from '../../model/components.ts';
 import type { Delta } from '../../model/overlay.ts';
 import { readPatch, writePatch } from '../../patch/file.ts';
-import { createPatch, type Patch, readLines } from '../../patch/patch.ts';
+import { createPatch, type Patch } from '../../patch/patch.ts';
 import { Rng } from '../../random.ts';
 import { makeRunners } from '../context.ts';
 import type { AmplifySettings, EvaluateSettings } from '../settings.ts';
-import { circuitAmplifier, type TrainingData, weightCount } from '../train.ts';
+import { baseLines, circuitAmplifier, type TrainingData, weightCount } from '../train.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 export interface AmplifySummary {
@@ -103,8 +102,7 @@ export async function amplifyStage(
 }
 
 /** New values of a delta's rows (or columns): the checkpoint's plus the change. */
-function trainedRows({ model }: RunContext, { tensor, axis, indices, delta }: Delta) {
-  const info = model.checkpoint.tensors.get(tensor)!;
-  const old = toFloat32(readLines(info, axis, indices), info.dtype as FloatDtype);
-  return { tensor, axis, indices, values: old.map((v, i) => v + delta[i]!) };
+function trainedRows({ model }: RunContext, delta: Delta) {
+  const { tensor, axis, indices } = delta;
+  return { tensor, axis, indices, values: baseLines(model, delta).map((v, i) => v + delta.delta[i]!) };
 }

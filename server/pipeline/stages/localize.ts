@@ -5,6 +5,7 @@ import type { Pair, Trace } from '../../data/records.ts';
 import { completerOf, type Remote } from '../../generate/completer.ts';
 import type { TraceOptions } from '../../generate/traces.ts';
 import { type BranchingReport, branchingPairs, contrasts, prefixPairs } from '../../localize/localize.ts';
+import { reencodedPair, reencodedTrace } from '../../localize/reencode.ts';
 import { dealt, type Shard } from '../../runs/shard.ts';
 import { chunks, makeRunners } from '../context.ts';
 import type { LocalizeSettings } from '../settings.ts';
@@ -35,9 +36,13 @@ export async function localizeStage(
   const stage = run.stage('localize', [PAIRS], { traces: contentHash(traces) });
   const end = announce(context, 'localize', stage.finished);
   if (!stage.finished) {
-    const units = dealt(chunks(contrasts(traces, settings.counterparts), CHUNK), shard);
+    const { tokenizer } = model;
+    const again = settings.ids === 'reencoded';
+    const walked = again ? traces.map((trace) => reencodedTrace(tokenizer, trace)) : traces;
+    const found = (pairs: Pair[]) => (again ? pairs.map((pair) => reencodedPair(tokenizer, pair)) : pairs);
+    const units = dealt(chunks(contrasts(walked, settings.counterparts), CHUNK), shard);
     const total = units.reduce((sum, { unit }) => sum + unit.length, 0);
-    const prompts = traces.map((t) => t.prompt_ids);
+    const prompts = walked.map((t) => t.prompt_ids);
     const { shared } = await makeRunners(model, prompts);
     const isLeft = units.some(({ number }) => !stage.has(`contrasts ${number}`));
     const isServed = remote !== null && settings.method === 'branching' && isLeft;
@@ -47,14 +52,14 @@ export async function localizeStage(
     const work = sideBySide(units, isServed ? 2 : 1, ({ number, unit: part }) =>
       stage.unit(`contrasts ${number}`, async () => {
         if (settings.method === 'prefix') {
-          const pairs = prefixPairs(part);
+          const pairs = found(prefixPairs(part));
           const none = { completions: 0, naiveCompletions: 0, unresolved: part.length - pairs.length };
           return {
             result: { contrasts: part.length, pairs: pairs.length, ...none },
             records: { [PAIRS]: pairs },
           };
         }
-        const { pairs, report } = await branchingPairs(shared, part, generation, {
+        const { pairs: branched, report } = await branchingPairs(shared, part, generation, {
           signal,
           completer,
           onProgress: (done) => {
@@ -63,6 +68,7 @@ export async function localizeStage(
             emit({ event: 'progress', stage: 'localize', done: before + done, total, unit: 'traces' });
           },
         });
+        const pairs = found(branched);
         for (const pair of pairs) emit({ event: 'pair', pair });
         return { result: report, records: { [PAIRS]: pairs } };
       }),

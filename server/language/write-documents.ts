@@ -23,8 +23,6 @@ export interface WriteDocumentsOptions {
   /** The tokenizer of a model folder; by default it is read from there. */
   tokenizerOf?: (model: string) => TokenTexts;
   signal?: Signal;
-  /** Traces looked at so far. */
-  onProgress?(done: number): void;
 }
 
 export interface WrittenDocuments {
@@ -65,10 +63,8 @@ export async function writeDocuments(options: WriteDocumentsOptions): Promise<Wr
   const pairs = await pairsByTrace(run);
   const result: WrittenDocuments = { folder, written: 0, kept: 0, unplaced: 0 };
   const missing = new Set(typeof which === 'string' ? [] : which);
-  let done = 0;
   for await (const trace of readTraces(tracesOf(run), ongoing)) {
     await breathe(signal);
-    options.onProgress?.(++done);
     const own = pairs.get(trace.id) ?? [];
     if (which === 'pivots' ? own.length === 0 : which !== 'all' && !missing.delete(trace.id)) continue;
     const ids = traceIds(trace);

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { documentName } from '../../server/data/trace-files.ts';
 import { build, cca, events, result, scratch } from './built.ts';
 import { tinyTask } from './tiny-task.ts';
 
@@ -118,6 +119,44 @@ describe('--from, --pairs and --circuit', () => {
         .map((line) => JSON.parse(line)),
     ).toEqual(edited.map((line) => JSON.parse(line)));
     expect(read('edited', 'patch.safetensors')).not.toEqual(read('whole', 'patch.safetensors'));
+  });
+
+  test("an earlier run's documents say what is trained on: pairs by status, traces unless excluded", async () => {
+    const source = at('annotated');
+    fs.cpSync(at('whole'), source, { recursive: true });
+    await result(['documents', '--run', source, '--which', 'all']);
+    const documents = path.join(source, 'documents');
+    const edit = (id: string, from: string, to: string) => {
+      const file = path.join(documents, documentName(id));
+      fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(from, to));
+      return file;
+    };
+    const records = (...names: string[]) =>
+      read(...names)
+        .toString()
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const located = records('whole', 'pairs.jsonl');
+    const [reviewed, dropped, refused] = located;
+    const file = edit(reviewed.trace, 'status=auto', 'status=accepted');
+    edit(dropped.trace, '\nprompt_ids:', '\nexcluded: true\nprompt_ids:');
+    edit(refused.trace, 'status=auto', 'status=rejected');
+    const from = ['--from', source, '--circuit', at('whole', 'mask.json'), '--until', 'amplify'];
+    await result([...run, ...from, '--out', at('reviewed')]);
+    const kept = records('reviewed', 'pairs.jsonl');
+    const traces = new Set([dropped.trace, refused.trace]);
+    expect(kept.map(({ id }) => id)).toEqual(
+      located.filter(({ trace }) => !traces.has(trace)).map(({ id }) => id),
+    );
+    expect(kept[0]).toEqual({ ...reviewed, status: 'accepted', document: file });
+    // Every trace still counts in the figures; the excluded one says so.
+    expect(records('reviewed', 'traces.jsonl')).toEqual(
+      records('whole', 'traces.jsonl').map((trace) =>
+        trace.id === dropped.trace ? { ...trace, excluded: true } : trace,
+      ),
+    );
+    expect(read('reviewed', 'patch.safetensors')).not.toEqual(read('whole', 'patch.safetensors'));
   });
 
   test('pairs from problems that score the run, and runs of another model, are refused', async () => {

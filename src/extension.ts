@@ -6,7 +6,7 @@ import { tellEnd } from './jobs/ended.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { showProgress } from './jobs/progress.ts';
 import { disposeLog, failed } from './notify.ts';
-import { type Panels, registerPanel, registerPanel } from './panel/index.ts';
+import { type Panels, registerPanel } from './panel/index.ts';
 import { ActivePatches } from './patches/active.ts';
 import type { EngineClient } from './server/client.ts';
 import { createEngine } from './server/engine.ts';

@@ -102,8 +102,6 @@ export class PatchesView implements TreeDataProvider<Node>, Disposable {
       const nodes = await this.nodes();
       const { broken } = await this.#read();
       this.#view.message = '';
-      const on = nodes.filter(({ place }) => place !== null).length;
-      this.#view.badge = on > 0 ? { value: on, tooltip: `${on} active` } : undefined;
       return [...nodes, ...broken.map((item): BrokenNode => ({ kind: 'broken', ...item }))];
     } catch (reason) {
       this.#view.message = messageOf(reason);

@@ -11,7 +11,8 @@ import { codeLenses } from '../../server/language/lenses.ts';
 import type { OpenTrace } from '../../server/language/open-trace.ts';
 import { documentSymbols, foldingRanges } from '../../server/language/outline.ts';
 import type { Range } from '../../server/protocol/message.ts';
-import { demo, families, opened, pairAt, sample, traceOf } from './sample.ts';
+import { Rng } from '../../server/random.ts';
+import { demo, families, hostileText, opened, pairAt, sample, traceOf } from './sample.ts';
 
 const { text, token, plus, minus, trace } = sample();
 const open = opened(text);
@@ -672,4 +673,40 @@ test('a view with tokens has the ranges of prompt, completion and pivots', () =>
   expect(view.prompt.end).toEqual(place(open, 'Solution:').end);
   expect(view.completion.end).toEqual(place(open, ' 45.').end);
   expect(opened(text, demo, 'untitled:one').view()).toMatchObject({ model: null, run: null });
+});
+
+test('whatever is typed into a document, everything is answered, and edits keep the text below the header', () => {
+  const rng = new Rng('typing');
+  const byteLevel = families().get('qwen 2')!;
+  const hostile = traceOf(byteLevel, `Q ${hostileText(rng, 8)}`, hostileText(rng, 20));
+  const start = printTraceDocument(hostile, [pairAt(hostile, 3, 5), pairAt(hostile, 5, 6)], byteLevel);
+  const score = facts.score(token)!;
+  const known = { ...facts, score: (index: number) => ({ ...score, index }) };
+  let typed = start;
+  for (let round = 0; round < 300; round++) {
+    const cut = rng.int(typed.length);
+    const next = typed.slice(0, cut) + hostileText(rng, rng.int(2)) + typed.slice(cut + rng.int(3));
+    // Now and then undo all of it.
+    typed = round % 10 === 0 ? start : next;
+    const of = opened(typed, rng.int(5) === 0 ? null : byteLevel);
+    const at = of.range({ start: rng.int(typed.length), end: typed.length });
+    of.view();
+    hover(of, at.start, known);
+    codeActions(of, at, known);
+    headerCompletion(of, at.start);
+    for (const { range } of [
+      ...diagnostics(of),
+      ...codeLenses(of),
+      ...documentSymbols(of),
+      ...inlayHints(of).map(({ position }) => ({ range: { start: position, end: position } })),
+    ]) {
+      expect(of.offsetAt(range.start)).toBeLessThanOrEqual(of.offsetAt(range.end));
+    }
+    for (const { startLine, endLine } of foldingRanges(of)) expect(startLine).toBeLessThan(endLine);
+    for (const pivot of of.placedPivots) {
+      const edits = of.annotate({ edit: 'accept', token: pivot.token });
+      for (const { range } of edits)
+        expect(of.offsetAt(range.end)).toBeLessThanOrEqual(of.document.bodyStart);
+    }
+  }
 });

@@ -107,7 +107,8 @@ export function ticks(low: number, high: number, wanted = 3): number[] {
   const raw = (high - low) / wanted;
   if (!(raw > 0)) return [];
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * ([1, 2, 5, 10].find((m) => m * power >= raw) ?? 10);
+  const miss = (m: number) => Math.abs(Math.log((m * power) / raw));
+  const step = power * [1, 2, 5, 10].reduce((best, m) => (miss(m) < miss(best) ? m : best));
   const out: number[] = [];
   for (let i = Math.ceil(low / step); i * step <= high; i++)
     out.push(i === 0 ? 0 : Number((i * step).toPrecision(12)));

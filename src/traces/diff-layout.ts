@@ -13,26 +13,46 @@ export interface AddedPiece {
 
 export interface DiffLayout {
   removed: Range[];
+  /** Drawn as decorations: the editor does not wrap these. */
   added: AddedPiece[];
+  /** Drawn as inlay hints, which it does. */
+  hints: AddedPiece[];
 }
 
+/** Characters of a line with its additions that hardly need wrapping. */
+const FITS = 100;
+/** Characters of a hint, at most. */
+const HINT = 800;
 /** Characters of a piece where text goes on behind it, and of the last one. */
 const INLINE = 60;
 const AT_END = 160;
 
 /**
- * Where the tokens of a diff are shown. An addition in place of removed lines is laid beside them, line by line; one within
- * a line begins at its place and goes on at the line's end. What does not fit is counted, and is in the diff editor.
+ * Where the tokens of a diff are shown. Additions to a line that would have to be wrapped are hints, where there are any.
+ * Otherwise one in place of removed lines is laid beside them, line by line, and one within a line begins at its place and
+ * goes on at the line's end. What does not fit is counted, and is in the diff editor.
  * @param lineLength UTF-16 units of a document line
+ * @param hints whether the editor shows inlay hints
  */
 export function layoutDiff(
   stretches: readonly DiffStretch[],
   lineLength: (line: number) => number,
+  hints: boolean,
 ): DiffLayout {
-  const layout: DiffLayout = { removed: [], added: [] };
+  const layout: DiffLayout = { removed: [], added: [], hints: [] };
+  const lengths = new Map<number, number>();
+  for (const { kind, text, range } of stretches) {
+    const { line } = range.start;
+    if (kind === 'added') lengths.set(line, (lengths.get(line) ?? lineLength(line)) + text.length);
+  }
   stretches.forEach((stretch, i) => {
     if (stretch.kind === 'removed' && !isEmpty(stretch.range)) layout.removed.push(stretch.range);
     if (stretch.kind !== 'added' || stretch.text === '') return;
+    if (hints && lengths.get(stretch.range.start.line)! > FITS) {
+      const text = oneLine(clipped(stretch.text, HINT));
+      layout.hints.push({ at: stretch.range.start, text, whole: stretch.text });
+      return;
+    }
     const before = stretches[i - 1];
     layout.added.push(...pieces(stretch, before?.kind === 'removed' ? before.range : null, lineLength));
   });
@@ -52,7 +72,7 @@ function pieces(
     const taken = i === places.length - 1 ? rest.length : cut(rest, INLINE);
     const piece = rest.slice(0, taken);
     const goesOn = taken < rest.length && !piece.endsWith('\n');
-    out.push({ at, text: `${oneLine(clipped(piece))}${goesOn ? ' …' : ''}`, whole: stretch.text });
+    out.push({ at, text: `${oneLine(clipped(piece, AT_END))}${goesOn ? ' …' : ''}`, whole: stretch.text });
     rest = rest.slice(taken);
   });
   return out;
@@ -79,9 +99,9 @@ function cut(text: string, most: number): number {
   return word > most / 2 ? word : whole(text, most);
 }
 
-function clipped(text: string): string {
-  if (text.length <= AT_END) return text;
-  const length = whole(text, AT_END);
+function clipped(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const length = whole(text, most);
   return `${text.slice(0, length)}… (${text.length - length} more characters)`;
 }
 

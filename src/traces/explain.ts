@@ -29,6 +29,11 @@ interface Choice {
   patches: PatchRef[];
 }
 
+/** What was chosen of a component: a pair's trace, or itself. */
+interface Found {
+  trace: string | null;
+}
+
 type Item<T> = QuickPickItem & { value: T };
 const back = Symbol('back');
 
@@ -124,32 +129,37 @@ export class Explain {
       );
       if (component === back || component === null) return component;
       if (view.run === null) throw new NotHere('The trace names no run whose circuit could be shown.');
-      this.#reveal.fire({ run: view.run, component });
       const known = await this.#server.request(purpose, { run: view.run, component });
       if ((await this.#rows(view.run, known)) !== back) return null;
     }
   }
 
   async #rows(run: string, known: Purpose): Promise<typeof back | null> {
+    const panel: Item<Found> = {
+      label: '$(type-hierarchy) Show it in the circuit panel',
+      value: { trace: null },
+    };
     const rows = known.rows.map(({ tensor, first, last, norm, change }) => ({
       label: `$(table) ${tensor}`,
       description: first === last ? `row ${first}` : `rows ${first} to ${last}`,
       detail: `norm ${norm.toPrecision(3)}${change === null ? '' : `, changed by ${(100 * change).toPrecision(2)} %`}`,
-      value: null as string | null,
+      value: { trace: null },
     }));
-    const served = known.served.map(({ problem, desired, undesired, gradient, trace }) => ({
-      label: `$(file) ${problem}: ${JSON.stringify(undesired)} → ${JSON.stringify(desired)}`,
-      description: `pair that it serves · gradient ${gradient.toPrecision(3)}`,
-      value: trace,
-    }));
-    const trace = await pick(
-      `${known.label}: its weight rows and the pairs that it serves`,
-      [...rows, ...served],
-      true,
+    const served = known.served.flatMap(({ problem, desired, undesired, gradient, trace }) =>
+      trace === null
+        ? []
+        : {
+            label: `$(file) ${problem}: ${JSON.stringify(undesired)} → ${JSON.stringify(desired)}`,
+            description: `pair that it serves · gradient ${gradient.toPrecision(3)}`,
+            value: { trace },
+          },
     );
-    if (trace === back) return back;
-    if (trace !== null) {
-      const { file } = await this.#server.request(openTrace, { run, trace });
+    const title = `${known.label}: its weight rows and the pairs that it serves`;
+    const found = await pick<Found>(title, [panel, ...rows, ...served], true);
+    if (found === back || found === null) return found;
+    if (found.trace === null) this.#reveal.fire({ run, component: known.component });
+    else {
+      const { file } = await this.#server.request(openTrace, { run, trace: found.trace });
       await this.#editors.show(Uri.file(file));
     }
     return null;

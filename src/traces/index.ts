@@ -4,6 +4,7 @@ import { config, setConfig } from '../config.ts';
 import { type TraceCommand, traceCommands } from '../contributions.ts';
 import { failed, info, warn } from '../notify.ts';
 import type { Server } from '../server/server.ts';
+import { AddedHints } from './added-hints.ts';
 import { annotationCommands } from './annotation-commands.ts';
 import { Annotations, NotHere, type Target } from './annotations.ts';
 import { Branches } from './branches.ts';
@@ -130,6 +131,7 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
     flips,
     explain,
     new LegendItem(editors),
+    new AddedHints(editors),
     activePatches.onChange(() => {
       editors.refresh();
       cursor.refresh();

@@ -3,6 +3,7 @@ import {
   type Disposable,
   Range as EditorRange,
   MarkdownString,
+  type TextDocument,
   type TextEditor,
   type TextEditorDecorationType,
   ThemeColor,
@@ -45,6 +46,12 @@ export const wanted = (): Wanted => ({
   attribution: config.overlayAttribution(),
   legend: config.overlayLegend(),
 });
+
+/** Whether an editor of a document shows inlay hints. */
+export function showsHints(document: TextDocument): boolean {
+  const enabled = workspace.getConfiguration('editor', document).get('inlayHints.enabled');
+  return enabled !== 'off' && enabled !== 'offUnlessPressed';
+}
 
 const editorRange = ({ start, end }: Range) =>
   new EditorRange(start.line, start.character, end.line, end.character);
@@ -158,8 +165,7 @@ export class Painter implements Disposable {
     const { view, attribution } = this.trace;
     const shown = want.pivots && view?.tokens ? view.pivots : [];
     // The engine's process shows desired tokens as inlay hints; where those are off they are still to be seen.
-    const hints = workspace.getConfiguration('editor', this.editor.document).get('inlayHints.enabled');
-    const spelled = hints === 'off' || hints === 'offUnlessPressed';
+    const spelled = !showsHints(this.editor.document);
     const options = (pivot: DocumentPivot): DecorationOptions => ({
       range: this.#boxOf(pivot),
       ...(spelled
@@ -220,16 +226,16 @@ export class Painter implements Disposable {
   }
 
   #paintDiff(): void {
-    const { removed, added, divergence, verdict: verdictType } = this.#styles;
+    const { removed, added, addedHere, divergence, verdict: verdictType } = this.#styles;
     const { diff: shown } = this.trace;
     const { document } = this.editor;
     if (!shown) {
-      for (const type of [removed, added, divergence, verdictType]) this.#set(type, []);
+      for (const type of [removed, added, addedHere, divergence, verdictType]) this.#set(type, []);
       return;
     }
     const { diff } = shown;
     const length = (line: number) => (line < document.lineCount ? document.lineAt(line).text.length : 0);
-    const layout = layoutDiff(diff.stretches, length);
+    const layout = layoutDiff(diff.stretches, length, showsHints(document));
     this.#set(removed, layout.removed.map(editorRange));
     const pieces = layout.added.map(({ at, text, whole }) => ({
       ...after(at, text, {
@@ -239,6 +245,10 @@ export class Painter implements Disposable {
       hoverMessage: new MarkdownString().appendCodeblock(whole, 'plaintext'),
     }));
     this.#set(added, pieces);
+    this.#set(
+      addedHere,
+      layout.hints.map(({ at }) => new EditorRange(at.line, at.character, at.line, at.character)),
+    );
     const first = diff.firstDivergenceAt;
     this.#set(
       divergence,

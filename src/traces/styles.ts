@@ -44,6 +44,8 @@ export class Styles implements Disposable {
   readonly legend: readonly TextEditorDecorationType[];
   readonly removed: TextEditorDecorationType;
   readonly added: TextEditorDecorationType;
+  /** Where the editor shows an addition as an inlay hint. */
+  readonly addedHere: TextEditorDecorationType;
   readonly divergence: TextEditorDecorationType;
   readonly verdict: TextEditorDecorationType;
   readonly #all: TextEditorDecorationType[] = [];
@@ -98,6 +100,11 @@ export class Styles implements Disposable {
       ...(strong ? { borderStyle: 'dashed', borderWidth: '1px', borderColor: color('contrastBorder') } : {}),
     });
     this.added = this.#type({});
+    this.addedHere = this.#type({
+      borderStyle: 'solid',
+      borderWidth: '0 0 0 2px',
+      borderColor: color('diffEditorOverview.insertedForeground'),
+    });
     this.divergence = this.#type({
       borderStyle: 'solid',
       borderWidth: '0 0 0 2px',

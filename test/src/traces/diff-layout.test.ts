@@ -17,15 +17,16 @@ describe('layout', () => {
       stretch('added', '27', at(4, 4)),
       stretch('same', ' .', at(4, 4), at(4, 6)),
     ];
-    expect(layoutDiff(diff, () => 6)).toEqual({
+    expect(layoutDiff(diff, () => 6, false)).toEqual({
       removed: [{ start: at(4, 2), end: at(4, 4) }],
       added: [{ at: at(4, 4), text: '27', whole: '27' }],
+      hints: [],
     });
   });
 
   test('a long one goes on at the end of its line, whole words', () => {
     const text = Array.from({ length: 30 }, (_, i) => `word${i}`).join(' ');
-    const { added } = layoutDiff([stretch('added', text, at(4, 10))], () => 80);
+    const { added } = layoutDiff([stretch('added', text, at(4, 10))], () => 80, false);
     expect(added.map((piece) => piece.at)).toEqual([at(4, 10), at(4, 80)]);
     expect(added[0]!.text.length).toBeLessThanOrEqual(62);
     expect(added[0]!.text).toMatch(/word\d+ …$/);
@@ -33,13 +34,13 @@ describe('layout', () => {
   });
 
   test('what does not fit is counted, and no pair is parted', () => {
-    const { added } = layoutDiff([stretch('added', '😀'.repeat(200), at(4, 3))], () => 3);
+    const { added } = layoutDiff([stretch('added', '😀'.repeat(200), at(4, 3))], () => 3, false);
     expect(added).toHaveLength(1);
     const [, shown, rest] = added[0]!.text.match(/^((?:😀)+)… \((\d+) more characters\)$/u)!;
     expect(shown!.length + Number(rest)).toBe(400);
-    expect(layoutDiff([stretch('added', `x${'😀'.repeat(200)}`, at(4, 1))], () => 80).added[0]!.text).toMatch(
-      /^x(😀)+ …$/u,
-    );
+    expect(
+      layoutDiff([stretch('added', `x${'😀'.repeat(200)}`, at(4, 1))], () => 80, false).added[0]!.text,
+    ).toMatch(/^x(😀)+ …$/u);
   });
 
   test('lines in place of lines stand beside them', () => {
@@ -52,20 +53,35 @@ describe('layout', () => {
       [6, 7],
       [7, 9],
     ]);
-    expect(layoutDiff(diff, (line) => lengths.get(line)!).added.map(({ at, text }) => [at, text])).toEqual([
+    expect(
+      layoutDiff(diff, (line) => lengths.get(line)!, false).added.map(({ at, text }) => [at, text]),
+    ).toEqual([
       [at(5, 7), 'new one⏎'],
       [at(6, 7), 'new two'],
     ]);
   });
 
+  test('additions to a line that would have to be wrapped are hints, all of them', () => {
+    const diff = [
+      stretch('added', 'a', at(4, 3)),
+      stretch('added', `b\n${'c'.repeat(2000)}`, at(4, 30)),
+      stretch('added', 'd', at(5, 3)),
+    ];
+    const { added, hints } = layoutDiff(diff, () => 40, true);
+    expect(added.map((piece) => piece.text)).toEqual(['d']);
+    expect(hints.map((hint) => hint.at)).toEqual([at(4, 3), at(4, 30)]);
+    expect(hints[1]!.text).toMatch(/^b⏎c+… \(1202 more characters\)$/);
+  });
+
   test('line breaks and tabs are shown', () => {
-    expect(layoutDiff([stretch('added', '\ta\r\nb', at(4, 3))], () => 3).added[0]!.text).toBe('⇥a⏎b');
+    expect(layoutDiff([stretch('added', '\ta\r\nb', at(4, 3))], () => 3, false).added[0]!.text).toBe('⇥a⏎b');
   });
 
   test('nothing is drawn for what is empty', () => {
-    expect(layoutDiff([stretch('removed', ''), stretch('added', '')], () => 3)).toEqual({
+    expect(layoutDiff([stretch('removed', ''), stretch('added', '')], () => 3, false)).toEqual({
       removed: [],
       added: [],
+      hints: [],
     });
   });
 });

@@ -15,10 +15,11 @@ export function bytes(count: number): string {
 /** A share from 0 to 1: `64.3 %`. */
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-/** A difference of shares in points, signed: `+30.0`. */
+/** A difference of shares in points, signed: `+30.0`; what rounds to zero has no sign. */
 export function points(share: number): string {
-  const value = (100 * share).toFixed(1);
-  return share < 0 ? value.replace('-', '\u2212') : `+${value}`;
+  const value = Math.abs(100 * share).toFixed(1);
+  if (value === '0.0') return value;
+  return `${share < 0 ? '\u2212' : '+'}${value}`;
 }
 
 /** A p value as papers write it. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { commands, type ExtensionContext, Uri, workspace } from 'vscode';
 import type { App } from '../app.ts';
-import { setContext } from '../context.ts';
+import { setContext, withUnset } from '../context.ts';
 import { demoExperiment } from './experiment-file.ts';
 import { choose, chooseFolder } from './pick.ts';
 
@@ -61,5 +61,8 @@ export async function greetDemo(context: ExtensionContext): Promise<void> {
 const demoFolders = (context: ExtensionContext): string[] =>
   context.globalState.get<string[]>(FOLDERS, []).map((folder) => path.normalize(folder));
 
-export const openWalkthrough = (app: App): Thenable<void> =>
-  commands.executeCommand('workbench.action.openWalkthrough', `${app.context.extension.id}#start`, false);
+export function openWalkthrough({ context }: App): Promise<void> {
+  const open = () =>
+    commands.executeCommand<void>('workbench.action.openWalkthrough', `${context.extension.id}#start`, false);
+  return withUnset(['circuitAmplifier.demo', 'circuitAmplifier.amplified'], open);
+}

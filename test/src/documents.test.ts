@@ -113,7 +113,7 @@ describe('pages', () => {
       | suite | base | amplified | gain, points | 95 % | p | n |
       | --- | --: | --: | --: | --: | --: | --: |
       | **target** | 64.3 % | 94.3 % | +30.0 | [+27.1, +32.9] | < 0.001 | 1,020 |
-      | a\\|b | 100.0 % | 99.0 % | −1.0 | [−2.0, +0.0] | 0.25 | 1,020 |
+      | a\\|b | 100.0 % | 99.0 % | −1.0 | [−2.0, 0.0] | 0.25 | 1,020 |
 
       Paired on the same items. 95 %: bootstrap interval of the gain; p: exact McNemar test.
 

@@ -8,8 +8,11 @@ import { DOCUMENTS, documentName } from '../data/trace-files.ts';
 import { liesOn, printTraceDocument, type TokenTexts, traceIds } from '../data/trace-print.ts';
 import { readTraces } from '../data/traces.ts';
 import { InputError } from '../errors.ts';
-import { writeFileAtomic } from '../runs/atomic.ts';
+import { writeFileAtomic, writeFilesAtomic } from '../runs/atomic.ts';
 import { readManifest } from '../runs/manifest.ts';
+
+/** Files that are written at a time. */
+const AT_ONCE = 32;
 
 export interface WriteDocumentsOptions {
   /** Run folder. */
@@ -39,16 +42,21 @@ export function documentFile(run: string, trace: string, out: string | null = nu
   return path.join(out ?? path.join(run, DOCUMENTS), documentName(trace));
 }
 
-/** Writes the document of one trace. @param places model and run folder, which the header names relative to the file */
-export function writeDocument(
-  file: string,
-  trace: Trace,
-  pairs: readonly Pair[],
-  { tokens, model, run }: { tokens: TokenTexts; model: string; run: string },
-): void {
+interface Places {
+  tokens: TokenTexts;
+  model: string;
+  run: string;
+}
+
+/** Writes the document of one trace, whose header names model and run folder relative to the file. */
+export function writeDocument(file: string, trace: Trace, pairs: readonly Pair[], places: Places): void {
+  writeFileAtomic(file, printAt(file, trace, pairs, places));
+}
+
+function printAt(file: string, trace: Trace, pairs: readonly Pair[], { tokens, model, run }: Places): string {
   const folder = path.dirname(file);
   const places = { model: relative(folder, model), run: relative(folder, run) };
-  writeFileAtomic(file, printTraceDocument(trace, pairs, tokens, places));
+  return printTraceDocument(trace, pairs, tokens, places);
 }
 
 /**
@@ -62,6 +70,12 @@ export async function writeDocuments(options: WriteDocumentsOptions): Promise<Wr
   const tokens = (options.tokenizerOf ?? loadTokenizer)(model);
   const pairs = await pairsByTrace(run);
   const result: WrittenDocuments = { folder, written: 0, kept: 0, unplaced: 0 };
+  const waiting: { target: string; data: string }[] = [];
+  const write = async () => {
+    const files = waiting.splice(0);
+    await writeFilesAtomic(files);
+    result.written += files.length;
+  };
   const missing = new Set(typeof which === 'string' ? [] : which);
   for await (const trace of readTraces(tracesOf(run), ongoing)) {
     await breathe(signal);
@@ -72,11 +86,12 @@ export async function writeDocuments(options: WriteDocumentsOptions): Promise<Wr
     const file = documentFile(run, trace.id, out);
     if (existsSync(file)) result.kept++;
     else {
-      writeDocument(file, trace, own, { tokens, model, run });
-      result.written++;
+      waiting.push({ target: file, data: printAt(file, trace, own, { tokens, model, run }) });
+      if (waiting.length === AT_ONCE) await write();
     }
     if (typeof which !== 'string' && missing.size === 0) break;
   }
+  await write();
   for (const id of missing) {
     throw new InputError(tracesOf(run), `has no trace ${id}`, 'Look at the list of its traces again.');
   }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../errors.ts';
 
@@ -140,4 +141,29 @@ export function writeFileAtomic(target: string, data: string | Uint8Array): void
   const file = openAtomic(target);
   file.write(data);
   file.commit();
+}
+
+/**
+ * Writes several files, each atomically, and waits for the disk once for all: several times faster than one after the
+ * other. Missing parent folders are made.
+ * @throws InputError as `openAtomic` for the first that fails; the others are there, each whole
+ */
+export async function writeFilesAtomic(
+  files: readonly { target: string; data: string | Uint8Array }[],
+): Promise<void> {
+  const written = await Promise.allSettled(
+    files.map(async ({ target, data }) => {
+      const temporary = temporaryName(target);
+      try {
+        await mkdir(path.dirname(target), { recursive: true });
+        await writeFile(temporary, data, { flag: 'wx', flush: true });
+        await rename(temporary, target);
+      } catch (error) {
+        rmSync(temporary, { force: true });
+        throw asInputError(error, target);
+      }
+    }),
+  );
+  for (const folder of new Set(files.map(({ target }) => path.dirname(target)))) syncFolder(folder);
+  for (const result of written) if (result.status === 'rejected') throw result.reason;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { InputError } from '../../server/errors.ts';
-import { openAtomic, writeFileAtomic } from '../../server/runs/atomic.ts';
+import { openAtomic, writeFileAtomic, writeFilesAtomic } from '../../server/runs/atomic.ts';
 
 const failing = vi.hoisted(() => ({
   write: undefined as string | undefined,
@@ -87,4 +87,19 @@ test('a file in the place of a folder, and a folder in the place of the file, na
   expect(() => writeFileAtomic(path.join(folder, 'f', 'x'), '')).toThrow(InputError);
   expect(() => writeFileAtomic(path.join(folder, 'd'), '')).toThrow(InputError);
   expect(readdirSync(folder).sort()).toEqual(['d', 'f']);
+});
+
+test('several files at once: each whole, and one that fails does not keep the others', async () => {
+  const target = (name: string) => path.join(folder, 'deep', name);
+  const files = Array.from({ length: 50 }, (_, i) => ({ target: target(`${i}`), data: `data ${i}` }));
+  await writeFilesAtomic(files);
+  for (const file of files) expect(readFileSync(file.target, 'utf8')).toBe(file.data);
+  mkdirSync(target('taken'));
+  const some = [
+    { target: target('taken'), data: 'x' },
+    { target: target('free'), data: 'y' },
+  ];
+  await expect(writeFilesAtomic(some)).rejects.toThrow(InputError);
+  expect(readFileSync(target('free'), 'utf8')).toBe('y');
+  expect(readdirSync(path.join(folder, 'deep'))).toHaveLength(52);
 });

@@ -23,9 +23,11 @@ const [target, out, about] = process.argv.slice(2);
 if (!target || !out || !about) throw new Error('node record.ts URL FILE.jsonl.gz "server and version"');
 const demo = path.resolve(import.meta.dirname, '../../media/demo');
 const exchanges: object[] = [{ about }];
+let open = 0;
 
 /** Passes requests on and notes them with their answers; an answer that is left early is noted as far as it came. */
 const proxy = http.createServer(async (request, response) => {
+  open++;
   let body = '';
   for await (const piece of request) body += piece;
   const answer = await fetch(target + request.url, {
@@ -42,6 +44,7 @@ const proxy = http.createServer(async (request, response) => {
   }
   response.end();
   exchanges.push({ url: request.url, body: body && JSON.parse(body), status: answer.status, type, text });
+  open--;
 });
 await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
 const model = await Model.load(path.join(demo, 'model'), { threads: 1 });
@@ -54,6 +57,7 @@ const completer = await connect(
   { signal: neverAborted, notice: (_, text) => console.log(text) },
 );
 const traces = await greedyTraces(completer, problems, generateDefaults, { signal: neverAborted });
+while (open > 0) await new Promise((go) => setTimeout(go, 50));
 fs.writeFileSync(
   out,
   gzipSync(exchanges.map((exchange) => `${JSON.stringify(exchange)}\n`).join(''), { level: 9 }),

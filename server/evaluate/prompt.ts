@@ -2,15 +2,13 @@ import type { Doc } from '../data/benchmark-docs.ts';
 import type { BenchmarkTask } from './benchmarks/task.ts';
 import { PythonRandom } from './python.ts';
 
-/** The harness's seed for drawing worked examples. */
-export const SHOT_SEED = 1234;
-
 /** Worked examples to put before a document. */
 export interface Shots {
   count: number;
   pool: readonly Doc[];
   /** The pool is what is evaluated: a document must not be its own example. */
   sameFile: boolean;
+  /** 1234 in the harness, unless told otherwise. */
   seed: number;
 }
 

@@ -19,7 +19,7 @@ export function stripEnd(text: string): string {
 export const splitSpace = (text: string): string[] => text.split(RUN);
 
 /** repr() of a string. */
-export function reprString(text: string): string {
+function reprString(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   let out = quote;
   for (const character of text) {

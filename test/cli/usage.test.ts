@@ -221,7 +221,7 @@ describe('help', () => {
   );
 
   test('the ranges are said', () => {
-    expect(texts.get('generate')).toContain('(number above 0 up to 10; default: 0.8)');
+    expect(texts.get('generate')).toContain('(number above 0 up to 10; default: 0.8; reference: 1)');
     expect(texts.get('generate')).toContain('(integer from 1 to 1000000, in tokens; default: 256)');
     expect(texts.get('generate')).toContain('(integer from 0 to 4294967295; default: 0)');
     expect(texts.get('generate')).toContain('(integer from 1 to 1000; default: 3; paper: 1)');

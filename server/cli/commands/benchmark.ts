@@ -28,7 +28,7 @@ plain: no chat template is applied.
   arguments: {},
   options: {
     ...modelOptions,
-    task: required(optionalChoice('the benchmark', NAMES, '')),
+    task: { ...required(optionalChoice('the benchmark', NAMES, '')), placeholder: 'TASK' },
     data: required(source('documents, in the form in which the data set was published or as JSONL')),
     fewShot: source('documents that worked examples are taken from, in the same form'),
     shots: integer('N', 'worked examples before every question', {

@@ -28,7 +28,7 @@ export interface BenchmarkPart {
 /** Values by part, filter and metric, in the order of the documents. */
 export type BenchmarkValues = Record<string, Record<string, Record<string, MetricValue[]>>>;
 
-export const samplesName = (part: string): string => `samples_${part}.jsonl`;
+const samplesName = (part: string): string => `samples_${part}.jsonl`;
 
 /** The parts of a task: one, or one per subject in the order of the file. */
 export function partsOf(task: BenchmarkTask, docs: readonly Doc[], shots: Shots): BenchmarkPart[] {

@@ -109,11 +109,13 @@ export class Painter implements Disposable {
 
   #paintHeat(want: Wanted, attributed: ReadonlySet<number>): void {
     const { heat, signs, deviation } = this.#styles;
-    const kind: Heat | null = want.overlay === 'off' ? null : want.overlay;
+    // A diff has colours of its own for the same tokens.
+    const diffed = this.trace.diff !== null;
+    const kind: Heat | null = diffed || want.overlay === 'off' ? null : want.overlay;
     const near = this.trace.scores.near(this.editor.visibleRanges);
     // A token shows its attribution or its heat: two backgrounds mixed would be neither.
     const shown = attributed.size === 0 ? near : near.filter(({ index }) => !attributed.has(index));
-    const picture = heatPicture(shown, kind, want);
+    const picture = heatPicture(shown, kind, { ...want, deviations: want.deviations && !diffed });
     heat.forEach((type, i) => {
       this.#set(type, picture.buckets[i]!.map(editorRange));
     });

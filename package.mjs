@@ -1,5 +1,15 @@
 // The VSIX of one platform: `npm run package [-- --target linux-x64] [--out FOLDER]`. Its runtime binaries are the only ones inside.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+// `--list` prints what would be inside and packs nothing.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { createVSIX, listFiles } from '@vscode/vsce';
@@ -12,9 +22,10 @@ const { values } = parseArgs({
   options: {
     target: { type: 'string', default: `${process.platform}-${process.arch}` },
     out: { type: 'string', default: '.' },
+    list: { type: 'boolean', default: false },
   },
 });
-const { target, out } = values;
+const { target, out, list } = values;
 if (!targets.includes(target)) {
   throw new Error(`${target}: ONNX Runtime has no binaries for it; known are ${targets.join(', ')}`);
 }
@@ -26,22 +37,31 @@ const { name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'
 mkdirSync(out, { recursive: true });
 const packagePath = path.resolve(out, `${name}-${target}-${version}.vsix`);
 
-const ignoreFile = path.join(root, 'node_modules', '.vscodeignore');
+// A folder of its own, so that two packagings at once do not take each other's files; beside the result, which is moved.
+const scratch = mkdtempSync(path.join(path.resolve(out), '.package-'));
+const ignoreFile = path.join(scratch, '.vscodeignore');
+const unfinished = path.join(scratch, path.basename(packagePath));
 writeFileSync(ignoreFile, `${readFileSync(path.join(root, '.vscodeignore'), 'utf8')}!${binaries}/**\n`);
 try {
   const files = await listFiles({ cwd: root, ignoreFile });
   check(files);
+  if (list) console.log(files.join('\n'));
+  else await pack(files);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+async function pack(files) {
   await createVSIX({
     cwd: root,
     target,
-    packagePath,
+    packagePath: unfinished,
     ignoreFile,
     allowMissingRepository: true,
     rewriteRelativeLinks: false,
   });
+  renameSync(unfinished, packagePath);
   summary(files);
-} finally {
-  rmSync(ignoreFile);
 }
 
 /** What must be inside and what must not. */
@@ -53,6 +73,10 @@ function check(files) {
     'dist/cli.mjs',
     'dist/probe.mjs',
     'dist/panel.js',
+    'dist/panel-style.css',
+    `${binaries}/onnxruntime_binding.node`,
+    // Says that the files beside it are CommonJS.
+    'node_modules/onnxruntime-common/dist/cjs/package.json',
   ];
   const missing = needed.filter((file) => !files.includes(file));
   if (missing.length > 0) throw new Error(`missing: ${missing.join(', ')}`);

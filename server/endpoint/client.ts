@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Signal } from '../control.ts';
 import { Cancelled, InputError } from '../errors.ts';
@@ -52,6 +53,8 @@ export class Client {
     this.signal = signal;
     this.pace = pace;
     this.warn = warn;
+    // Every request that is out listens.
+    setMaxListeners(0, this.ended.signal);
   }
 
   /**
@@ -106,6 +109,9 @@ export class Client {
 
   private async send<T>(path: string, body: object | null, read: Read<T>): Promise<T> {
     const attempt = new AbortController();
+    // Not AbortSignal.any: it keeps a trace of every signal that was ever joined to a lasting one.
+    const end = () => attempt.abort(this.ended.signal.reason);
+    this.ended.signal.addEventListener('abort', end, { once: true });
     const seconds = this.settings.timeout;
     const silence = setTimeout(
       () => attempt.abort(new Fault(`nothing came for ${seconds} s`)),
@@ -122,7 +128,7 @@ export class Client {
         ...(body && { body: JSON.stringify(body) }),
         // Another host must not be handed the key, nor the prompts.
         redirect: 'manual',
-        signal: AbortSignal.any([this.ended.signal, attempt.signal]),
+        signal: attempt.signal,
       });
       silence.refresh();
       if (!response.ok) throw await this.failure(response);
@@ -130,11 +136,10 @@ export class Client {
       return await read(jsonValues(pieces(response, silence), isStream));
     } catch (error) {
       if (attempt.signal.aborted) throw attempt.signal.reason;
-      throw error instanceof Fault || error instanceof Refusal || error instanceof InputError
-        ? error
-        : asFault(error);
+      throw asFault(error) ?? error;
     } finally {
       clearTimeout(silence);
+      this.ended.signal.removeEventListener('abort', end);
       // Closes the connection where the answer was not read to its end; the server then stops generating.
       attempt.abort(new Cancelled());
     }
@@ -209,8 +214,11 @@ export class Client {
 
 const NO_CONNECTION = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
 
-/** An error of the network in words: fetch itself says only that it failed. */
-function asFault(error: unknown): Fault {
+/** An error of the network in words: fetch itself says only that it failed. Null for any other error. */
+function asFault(error: unknown): Fault | null {
+  const isNetwork =
+    error instanceof TypeError && (error.cause !== undefined || error.message === 'terminated');
+  if (!isNetwork) return null;
   const cause = (error as { cause?: { code?: string; message?: string } }).cause;
   const code = cause?.code ?? (error as { code?: string }).code;
   const what = `no answer (${code ?? cause?.message ?? (error as Error).message})`;

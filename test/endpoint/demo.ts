@@ -13,7 +13,7 @@ export const demoProblems = async (file: string, count: number) =>
   (await readProblems(`${demo}data/${file}.jsonl`)).problems.slice(0, count);
 
 /** Waits of milliseconds where a user's are seconds. */
-export const QUICK = { first: 4, longest: 20 };
+const QUICK = { first: 4, longest: 20 };
 
 export async function reach(
   model: Model,

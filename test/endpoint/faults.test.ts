@@ -283,6 +283,24 @@ describe('the API key', () => {
   });
 });
 
+test('many requests that wait at once are nothing to warn of', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  const seen = new Set<string>();
+  const isNew = (body: Body) => seen.size < seen.add(JSON.stringify(body)).size;
+  server.options = {
+    fault: (_, body) => (isNew(body) ? { status: 429, headers: { 'retry-after': '0.2' } } : undefined),
+  };
+  const many = await demoProblems('val', 24);
+  const completer = await reach(model, server.url, { concurrency: 24 });
+  await greedyTraces(completer, many, { ...generateDefaults, maxTokens: 2 }, hooks);
+  await new Promise((go) => setImmediate(go));
+  process.off('warning', note);
+  expect(server.mostAtOnce).toBeGreaterThan(11);
+  expect(warnings).toEqual([]);
+});
+
 test('cancelling ends what is under way', async () => {
   server.options = { pause: 50 };
   const signal = { aborted: false };

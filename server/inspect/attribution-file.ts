@@ -4,7 +4,7 @@
  * and their gradients [size, top] (float32), little-endian. One component is read without the others.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { endianness } from 'node:os';
 import type { Pair } from '../data/records.ts';
 import { openAtomic, withFileErrors } from '../runs/atomic.ts';
@@ -90,6 +90,8 @@ export function readAttribution(file: string): StoredAttribution | null {
   }
   const { format, size, top, count, model, pairs } = header;
   if (format !== FORMAT || !(size > 0) || !(top > 0)) return null;
+  const bytes = HEADER_BYTES + 4 * size * (1 + 2 * top);
+  if (statSync(file, { throwIfNoEntry: false })?.size !== bytes) return null;
   const floats = (at: number, n: number) => new Float32Array(aligned(file, at, 4 * n));
   const afterMean = HEADER_BYTES + 4 * size;
   return {

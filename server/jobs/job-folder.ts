@@ -4,7 +4,16 @@
  * about, cancel.json that it was asked to stop, ended.json how it ended.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { JobSpec, JobState } from '../protocol/jobs.ts';
 import { writeFileAtomic } from '../runs/atomic.ts';
@@ -63,6 +72,11 @@ export class JobFolder {
 
   get exists(): boolean {
     return existsSync(this.name('job.json'));
+  }
+
+  /** When the job last said something, milliseconds since the epoch: whoever looks finds the same time. */
+  lastWord(): number {
+    return Math.round(statSync(this.events, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
   }
 
   create(record: JobRecord): void {

@@ -14,6 +14,8 @@ import { type JobHost, WatchedJob } from './watched-job.ts';
 export const BACK_OFF = [1000, 5000, 20_000];
 /** Where the system does not tell of new jobs, they are looked for this often. */
 const SCAN_MS = 3000;
+const RETRY_MS = 50;
+const RETRIES = 40;
 
 /**
  * The jobs of a workspace. Each is a process of its own that outlives this one; what is known of it lies in its folder, so
@@ -25,11 +27,18 @@ export class Supervisor {
   private readonly jobs = new Map<string, WatchedJob>();
   private watcher: FSWatcher | null = null;
   private timer: NodeJS.Timeout | null = null;
+  /** The next look at folders that are only half made, and how many more there will be. */
+  private soon: NodeJS.Timeout | null = null;
+  private retries = RETRIES;
 
-  /** @param storage folder of the workspace's own; made when the first job starts */
+  /**
+   * @param storage folder of the workspace's own; made where it is not there
+   * @throws InputError where it cannot be made
+   */
   constructor(storage: string, host: JobHost) {
     this.root = path.join(storage, 'jobs');
     this.host = host;
+    withFileErrors(this.root, () => mkdirSync(this.root, { recursive: true }));
     this.scan();
     this.observe();
   }
@@ -112,6 +121,7 @@ export class Supervisor {
   close(): void {
     if (this.timer) clearInterval(this.timer);
     this.timer = null;
+    if (this.soon) clearTimeout(this.soon);
     this.watcher?.close();
     this.watcher = null;
     for (const job of this.jobs.values()) job.close();
@@ -145,12 +155,21 @@ export class Supervisor {
     } catch {
       // No job yet.
     }
-    for (const name of names) if (!this.jobs.has(name)) this.add(name);
+    const halfMade = names.filter((name) => !this.jobs.has(name) && this.add(name) === null);
+    // A folder is seen before what it says is written into it, and what is written in it is not seen from here.
+    if (halfMade.length > 0 && this.retries-- > 0)
+      this.soon ??= setTimeout(() => this.again(), RETRY_MS).unref();
+    else if (halfMade.length === 0) this.retries = RETRIES;
     for (const [id, job] of this.jobs) {
       if (names.includes(id) && job.folder.exists) continue;
       job.close();
       this.jobs.delete(id);
     }
+  }
+
+  private again(): void {
+    this.soon = null;
+    this.scan();
   }
 
   private add(id: string): WatchedJob | null {
@@ -183,9 +202,4 @@ export class Supervisor {
     }, SCAN_MS);
     this.timer.unref();
   }
-}
-
-/** Makes the storage folder. @throws InputError where it cannot be made */
-export function makeStorage(storage: string): void {
-  withFileErrors(storage, () => mkdirSync(storage, { recursive: true }));
 }

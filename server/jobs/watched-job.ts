@@ -211,7 +211,7 @@ export class WatchedJob {
 
   private end(state: 'finished' | 'failed' | 'cancelled', error: string | null): void {
     const { stages } = this.state;
-    Object.assign(this.state, { state, error, ...AT_REST, ended: this.state.ended ?? Date.now() });
+    Object.assign(this.state, { state, error, ...AT_REST, ended: this.folder.lastWord() });
     for (const stage of stages) if (stage.status === 'running') stage.status = 'waiting';
     this.folder.setEnded(this.state);
     this.over = true;

@@ -102,7 +102,7 @@ export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ');
 }
 
-export function refuseUntrusted(): never {
+function refuseUntrusted(): never {
   const message = 'the workspace is not trusted: no model is loaded and nothing is run. Trust it to go on.';
   throw new ResponseError(errorCodes.untrusted, message);
 }

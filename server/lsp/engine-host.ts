@@ -34,6 +34,7 @@ export class EngineHost {
   private engine: Engine | null = null;
   private starting: Promise<Engine> | null = null;
   private crashes = 0;
+  private begun = 0;
   private open = 0;
   private closed = false;
   /** Models that this engine has loaded, with the device. */
@@ -120,7 +121,13 @@ export class EngineHost {
     return engine;
   }
 
+  /** Counts the engines that there have been: what one has compiled the next one has not. */
+  get turn(): number {
+    return this.begun;
+  }
+
   private begin(): Engine {
+    this.begun++;
     const engine = this.options.start((error) => this.crashed(engine, error));
     this.engine = engine;
     return engine;

@@ -9,10 +9,6 @@ import { lockHolder } from '../runs/lock.ts';
 
 const MANIFEST = 'manifest.json';
 
-/** Folders in which runs are looked for, in a folder of the workspace. */
-export const runRoots = (folders: readonly string[]): string[] =>
-  folders.flatMap((folder) => [path.resolve(folder), path.join(path.resolve(folder), 'runs')]);
-
 /** Run folders among the given ones and their sub-folders, two deep: a study has a run for every seed. */
 export function findRuns(folders: readonly string[]): string[] {
   const found = new Set<string>();

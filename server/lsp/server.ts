@@ -12,7 +12,7 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import manifest from '../../package.json' with { type: 'json' };
 import { startEngine } from '../engine/client.ts';
 import { InputError } from '../errors.ts';
-import { BACK_OFF, makeStorage, Supervisor } from '../jobs/supervisor.ts';
+import { BACK_OFF, Supervisor } from '../jobs/supervisor.ts';
 import * as engineProtocol from '../protocol/engine.ts';
 import * as jobs from '../protocol/jobs.ts';
 import type { Notification } from '../protocol/message.ts';
@@ -108,7 +108,6 @@ export class Server implements Services {
       throw new InputError('the workspace', 'has no storage for jobs', 'Open a folder or a workspace first.');
     }
     if (!this.supervisor) {
-      makeStorage(storage);
       this.supervisor = new Supervisor(storage, {
         program: this.program,
         backOff: BACK_OFF,

@@ -10,7 +10,7 @@ import { readManifest } from '../runs/manifest.ts';
 import { refuseStale } from './answers.ts';
 import type { Tokenizers } from './tokenizers.ts';
 
-export const LANGUAGE = 'cca-trace';
+const LANGUAGE = 'cca-trace';
 
 /** One version of a trace document with what reads its tokens. */
 export interface ReadTrace {
@@ -130,7 +130,7 @@ export class TraceDocuments {
 }
 
 /** Model folder of a run; null where the folder is none, or damaged. */
-export function modelOfRun(run: string | null): string | null {
+function modelOfRun(run: string | null): string | null {
   if (run === null) return null;
   try {
     return readManifest(run)?.model?.path ?? null;

@@ -80,6 +80,20 @@ export const branchesOf = new WeakMap<OpenTrace, Map<number, readonly protocol.B
 export function answerTraces(services: Services): void {
   const { answers, documents, engine, scores } = services;
   const attributions = new Remembered<protocol.Attribution>(128);
+  /** Models whose attribution has been compiled ahead, by the engine's turn. */
+  const warmed = new Set<string>();
+
+  /** Whoever has seen scores puts the cursor on a pivot next: compiling for it takes longer than the answer. */
+  function warm(folder: string, ref: ReturnType<typeof modelRef>, ids: readonly number[]): void {
+    const key = JSON.stringify([ref, engine.turn]);
+    if (warmed.has(key) || ids.length < 3) return;
+    warmed.add(key);
+    const [first, desired, other] = ids as [number, number, number];
+    const undesired = [other, ...ids].find((id) => id !== desired);
+    if (undesired === undefined) return;
+    const params = { model: ref, patch: null, prefix: [first], desired, undesired, components: true };
+    engine.callOn('attributePivot', ref, params).catch((error) => answers.log(`warming ${folder}`, error));
+  }
 
   answers.on(protocol.view, check.object<protocol.OfDocument>(ofDocument), (of) => documents.view(of));
 
@@ -121,6 +135,7 @@ export function answerTraces(services: Services): void {
           const scored = tokens.map((token, k) => scoredToken(trace, from + k, token));
           part({ tokens: scored, done, total });
         });
+        warm(model, question.model, ids);
         return { total };
       }),
     { needsTrust: true },

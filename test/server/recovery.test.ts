@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Supervisor } from '../../server/jobs/supervisor.ts';
 import * as engineProtocol from '../../server/protocol/engine.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
 import { errorCodes } from '../../server/protocol/message.ts';
@@ -17,7 +18,7 @@ let undisturbed: string;
 
 beforeAll(async () => {
   await build();
-  experiment = tinyExperiment(folder);
+  experiment = tinyExperiment(folder, { limit: 16, controlLimit: 8 });
   undisturbed = path.join(folder, 'undisturbed');
   await events(['run', '--experiment', experiment, '--out', undisturbed]);
 });
@@ -140,20 +141,26 @@ describe('jobs', () => {
   });
 
   test('a process that crashes again and again is given up, and says where its words are', async () => {
-    const program = path.join(folder, 'broken');
-    fs.mkdirSync(program);
-    for (const name of ['server.mjs', 'worker.mjs', 'probe.mjs']) {
-      fs.copyFileSync(path.join(root, 'dist', name), path.join(program, name));
-    }
-    fs.writeFileSync(path.join(program, 'cli.mjs'), "process.kill(process.pid, 'SIGKILL');\n");
-    fs.symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
-    process.env.CCA_RESTART_WAITS = '20,20,20';
-    const editor = await window('broken-jobs', path.join(program, 'server.mjs'));
-    delete process.env.CCA_RESTART_WAITS;
-    const { id } = await editor.ask(jobs.start, job(experiment, { out: out('broken') }));
-    const last = await ended(editor, id);
-    expect(last).toMatchObject({ state: 'failed', restarts: 3 });
-    expect(last.error).toMatch(/ended unexpectedly 4 times; what it said is in .*log\.txt/);
+    const program = path.join(folder, 'broken.mjs');
+    fs.writeFileSync(program, "process.kill(process.pid, 'SIGKILL');\n");
+    const states: jobs.JobState[] = [];
+    const supervisor = new Supervisor(path.join(folder, 'broken'), {
+      program,
+      backOff: [10, 10, 10],
+      mayStart: () => true,
+      changed: (state) => states.push({ ...state }),
+      steps: () => undefined,
+      mask: () => undefined,
+      failed: (error) => {
+        throw error;
+      },
+    });
+    const options = { device: 'cpu', threads: 1 } as const;
+    await supervisor.start(job(experiment, { out: out('broken') }), options);
+    while (states.at(-1)?.state !== 'failed') await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(states.at(-1)).toMatchObject({ restarts: 3 });
+    expect(states.at(-1)!.error).toMatch(/ended unexpectedly 4 times; what it said is in .*log\.txt/);
+    supervisor.close();
   });
 });
 

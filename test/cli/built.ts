@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { alone } from '../vscode/lock.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const CLI = path.join(root, 'dist', 'cli.mjs');
@@ -12,30 +13,21 @@ export const WORKER = new URL('../../dist/worker.mjs', import.meta.url);
 export const fixture = (name: string) => path.join(root, 'test', 'fixtures', name);
 
 /** Builds dist/ unless it is newer than every source. Test files that need it at the same time wait for the first. */
-export async function build(): Promise<void> {
-  const lock = path.join(os.tmpdir(), `cca-build-${process.ppid}`);
-  for (;;) {
-    try {
-      fs.mkdirSync(lock);
-      break;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  try {
+export const build = (): Promise<void> =>
+  alone('build', () => {
     if (isStale()) execFileSync(process.execPath, ['build.mjs'], { cwd: root });
-  } finally {
-    fs.rmdirSync(lock);
-  }
-}
+  });
+
+const OUTPUTS = ['cli.mjs', 'server.mjs', 'worker.mjs', 'probe.mjs', 'extension.cjs', 'panel.js'];
+const SOURCES = ['server', 'src', 'webview'];
 
 function isStale(): boolean {
-  const outputs = ['cli', 'worker', 'probe'].map((name) =>
-    fs.statSync(path.join(root, 'dist', `${name}.mjs`), { throwIfNoEntry: false }),
-  );
+  const outputs = OUTPUTS.map((name) => fs.statSync(path.join(root, 'dist', name), { throwIfNoEntry: false }));
   if (outputs.some((stat) => !stat)) return true;
   const built = Math.min(...outputs.map((stat) => stat!.mtimeMs));
-  const sources = fs.readdirSync(path.join(root, 'server'), { recursive: true, withFileTypes: true });
+  const sources = SOURCES.flatMap((name) =>
+    fs.readdirSync(path.join(root, name), { recursive: true, withFileTypes: true }),
+  );
   return sources.some(
     (entry) => entry.isFile() && fs.statSync(path.join(entry.parentPath, entry.name)).mtimeMs > built,
   );

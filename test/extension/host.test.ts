@@ -1,18 +1,20 @@
 /** The suite inside a real VS Code, on the packaged extension; each of its tests is reported as one of these. */
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
+import { build as bundle } from 'esbuild';
 import { expect, test } from 'vitest';
+import { build } from '../cli/built.ts';
 import { ROOT } from '../vscode/folders.ts';
 import { runTests } from '../vscode/run-tests.ts';
 import { packagedExtension } from '../vscode/vsix.ts';
+import { demoWorkspace, runExperiment } from '../vscode/workspace.ts';
 import type { SuiteTest } from './suite/index.ts';
 
 const suites = path.join(import.meta.dirname, 'suite');
 const outdir = path.join(ROOT, 'dist', 'host-suite');
 const sources = fs.readdirSync(suites).filter((file) => file === 'index.ts' || file.endsWith('.suite.ts'));
-await build({
+fs.rmSync(outdir, { recursive: true, force: true });
+await bundle({
   entryPoints: sources.map((file) => path.join(suites, file)),
   outdir,
   outExtension: { '.js': '.cjs' },
@@ -24,23 +26,24 @@ await build({
   logLevel: 'warning',
 });
 
-/** A copy of the demo's workspace, in which runs and documents may be made. */
-const workspace = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cca-demo-')));
-fs.cpSync(path.join(ROOT, 'media', 'demo'), workspace, { recursive: true });
-const report = path.join(workspace, '..', `${path.basename(workspace)}.json`);
+await build();
+const extension = await packagedExtension();
+const { folder, small } = demoWorkspace();
+const report = `${folder}.json`;
 let failure: unknown = null;
 try {
+  runExperiment(small);
   await runTests({
-    extension: packagedExtension(),
+    extension,
     extensionTestsPath: path.join(outdir, 'index.cjs'),
-    extensionTestsEnv: { CCA_TEST_REPORT: report },
-    workspace,
+    extensionTestsEnv: { CCA_TEST_REPORT: report, CCA_TEST_ONLY: process.env.CCA_TEST_ONLY ?? '' },
+    workspace: folder,
   });
 } catch (error) {
   failure = error;
 }
 const results: SuiteTest[] = fs.existsSync(report) ? JSON.parse(fs.readFileSync(report, 'utf8')) : [];
-fs.rmSync(workspace, { recursive: true, force: true });
+fs.rmSync(folder, { recursive: true, force: true });
 fs.rmSync(report, { force: true });
 
 test('the suite ran to its end', () => {

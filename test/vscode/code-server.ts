@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { createVSIX } from '@vscode/vsce';
 import { installDebian } from './chromium.ts';
 import { CACHE } from './folders.ts';
 
@@ -125,7 +126,7 @@ export async function startCodeServer(options: CodeServerOptions): Promise<CodeS
   );
   const entry = path.join(target, 'out/node/entry.js');
   const common = ['--user-data-dir', userData, '--extensions-dir', extensions];
-  for (const extension of options.extensions) install(entry, common, extension, extensions);
+  await install(entry, common, options.extensions);
   const child = spawn(
     process.execPath,
     [
@@ -152,20 +153,27 @@ export async function startCodeServer(options: CodeServerOptions): Promise<CodeS
   };
 }
 
-/** A .vsix is installed as users do it; a folder is linked under the name that VS Code expects. */
-function install(entry: string, common: readonly string[], extension: string, extensions: string): void {
-  if (extension.endsWith('.vsix')) {
-    execFileSync(process.execPath, [entry, ...common, '--install-extension', extension], {
+/** As users do it. A folder is packaged first: VS Code takes no notice of folders that it did not install. */
+async function install(entry: string, common: readonly string[], extensions: readonly string[]) {
+  if (extensions.length === 0) return;
+  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-vsix-'));
+  try {
+    const files = await Promise.all(
+      extensions.map(async (extension) => {
+        if (extension.endsWith('.vsix')) return extension;
+        const packagePath = path.join(scratch, `${path.basename(extension)}.vsix`);
+        await createVSIX({ cwd: extension, packagePath, allowMissingRepository: true, skipLicense: true });
+        return packagePath;
+      }),
+    );
+    const wanted = files.flatMap((file) => ['--install-extension', file]);
+    execFileSync(process.execPath, [entry, ...common, ...wanted], {
       env: cleanEnvironment(),
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    return;
+  } finally {
+    fs.rmSync(scratch, { recursive: true, force: true });
   }
-  const { publisher, name, version } = JSON.parse(
-    fs.readFileSync(path.join(extension, 'package.json'), 'utf8'),
-  );
-  const link = path.join(extensions, `${publisher}.${name}-${version}`);
-  if (!fs.existsSync(link)) fs.symlinkSync(extension, link);
 }
 
 /** Variables of npm and of a VS Code around it would change how it starts. */

@@ -74,7 +74,7 @@ async function runInCodeServer({
   extensionTestsEnv = {},
   workspace,
   settings = {},
-  timeout = 600_000,
+  timeout = 480_000,
 }: TestOptions): Promise<void> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-suite-'));
   const result = path.join(folder, 'result.json');

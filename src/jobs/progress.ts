@@ -1,6 +1,6 @@
 import { type Disposable, type Progress, ProgressLocation, window } from 'vscode';
 import { cancel, type JobState } from '../../server/protocol/jobs.ts';
-import { failed } from '../notify.ts';
+import { failed, warn } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { isRunning, progressLine, share } from './describe.ts';
 import type { Jobs } from './jobs.ts';
@@ -8,10 +8,14 @@ import type { Jobs } from './jobs.ts';
 /** A notification is drawn anew at most this often (milliseconds). */
 const EVERY_MS = 500;
 
-/** Shows every running job in the notification area, and says when one that ran has ended. */
+/** Shows every running job in the notification area, and says when one was started again or has ended. */
 export function showProgress(server: Server, jobs: Jobs, ended: (job: JobState) => void): Disposable {
   const shown = new Set<string>();
+  const restarts = new Map<string, number>();
   return jobs.onChange((job) => {
+    if (job.restarts > (restarts.get(job.id) ?? job.restarts))
+      warn(`${job.title}: its process ended unexpectedly and was started again; it goes on where it was.`);
+    restarts.set(job.id, job.restarts);
     if (!isRunning(job) || shown.has(job.id)) return;
     shown.add(job.id);
     void window.withProgress(

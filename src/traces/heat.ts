@@ -63,8 +63,6 @@ export function heatBucket(heat: Heat, token: ScoredToken): number {
 export const deviates = (token: ScoredToken): boolean =>
   token.generated && token.rank !== null && token.rank > 1;
 
-/** Colours of the attribution, each way; bucket 0 has none. */
-export const attributionLevels = 4;
 /** Shares of the scale at which buckets 1 to 4 begin. */
 export const attributionLimits = [0.1, 0.25, 0.5, 0.75] as const;
 

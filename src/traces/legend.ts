@@ -13,7 +13,7 @@ export interface LegendState {
 }
 
 /** How a limit of a scale is written. */
-export function limitText(heat: Heat, limit: number): string {
+function limitText(heat: Heat, limit: number): string {
   const { unit } = scales[heat];
   return unit === '%' ? `${Math.round(limit * 100)} %` : `${limit}`;
 }
@@ -70,6 +70,9 @@ export function legendMarkdown(state: LegendState): string {
       .join('')} toward the desired token, ${colors.away
       .map((color, i) => swatch(color, `${attributionLimits[i]! * 100}%`))
       .join('')} toward the undesired one (share of what one token in twenty exceeds).`,
+  );
+  lines.push(
+    'In high contrast: lines below, dotted to double; above for what pushes toward the undesired token.',
   );
   lines.push(`Model: ${stateName(state.patches)}.`);
   if (state.problem) lines.push(state.problem);

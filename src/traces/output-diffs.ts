@@ -16,8 +16,7 @@ import type { ShownDiff, TraceDocument } from './trace-document.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
 /** The name of a side: `null` is the completion that the document has. */
-export const sideName = (side: readonly PatchRef[] | null): string =>
-  side === null ? 'document' : stateName(side);
+const sideName = (side: readonly PatchRef[] | null): string => (side === null ? 'document' : stateName(side));
 
 /** Diffs of a trace's output between two states of the model, in its own editor and in the diff editor. */
 export class OutputDiffs implements Disposable {

@@ -48,7 +48,7 @@ export const wanted = (): Wanted => ({
 });
 
 /** Whether an editor of a document shows inlay hints. */
-export function showsHints(document: TextDocument): boolean {
+function showsHints(document: TextDocument): boolean {
   const enabled = workspace.getConfiguration('editor', document).get('inlayHints.enabled');
   return enabled !== 'off' && enabled !== 'offUnlessPressed';
 }

@@ -11,7 +11,7 @@ export const sameRange = (a: Range, b: Range): boolean =>
 export const isEmpty = (range: Range): boolean => comparePositions(range.start, range.end) === 0;
 
 /** Index of the first item for which `after` holds, given that it holds for all that follow. */
-export function firstWhere<T>(items: readonly T[], after: (item: T) => boolean): number {
+function firstWhere<T>(items: readonly T[], after: (item: T) => boolean): number {
   let low = 0;
   let high = items.length;
   while (low < high) {

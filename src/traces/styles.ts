@@ -19,7 +19,7 @@ export const isHighContrast = (): boolean =>
   window.activeColorTheme.kind === ColorThemeKind.HighContrast ||
   window.activeColorTheme.kind === ColorThemeKind.HighContrastLight;
 
-/** Lines under the text, weakest first: in high contrast buckets differ in more than colour. */
+/** Lines under the text, over it where it pushes away, weakest first: in high contrast buckets differ in more than colour. */
 const lines = ['dotted', 'dashed', 'solid', 'double', 'double'] as const;
 const widths = ['1px', '1px', '1px', '3px', '3px'] as const;
 
@@ -52,18 +52,18 @@ export class Styles implements Disposable {
 
   constructor() {
     const strong = isHighContrast();
-    const bucket = (id: string, level: number, foreground: string): DecorationRenderOptions =>
+    const bucket = (id: string, level: number, foreground: string, over = false): DecorationRenderOptions =>
       strong
         ? {
             borderStyle: lines[level]!,
-            borderWidth: `0 0 ${widths[level]} 0`,
+            borderWidth: over ? `${widths[level]} 0 0 0` : `0 0 ${widths[level]} 0`,
             borderColor: color(foreground),
             ...(level > 2 ? { backgroundColor: color(id) } : {}),
           }
         : { backgroundColor: color(id), borderRadius: '2px' };
     this.heat = colors.surprisal.map((id, i) => this.#type(bucket(id, i, 'editorWarning.foreground')));
     this.toward = colors.toward.map((id, i) => this.#type(bucket(id, i, 'editorInfo.foreground')));
-    this.away = colors.away.map((id, i) => this.#type(bucket(id, i, 'editorError.foreground')));
+    this.away = colors.away.map((id, i) => this.#type(bucket(id, i, 'editorError.foreground', true)));
     const pivot = (borderStyle: string, over: DecorationRenderOptions = {}) =>
       this.#type({
         borderStyle,

@@ -12,6 +12,8 @@ const bytes = (...names: string[]) => fs.readFileSync(at(...names));
 const readJson = (...names: string[]) => JSON.parse(bytes(...names).toString());
 
 const SHARDS = [1, 2, 3];
+/** Milliseconds: a dozen processes one after the other, on a machine that may be busy. */
+const BUSY = 600_000;
 const generate = [
   ...['generate', ...model, '--problems', data('train.jsonl'), '--seed', '3'],
   // Four units of work: shards get two, one and one.
@@ -28,59 +30,80 @@ async function bothWays(line: readonly string[], whole: string, merged: string, 
 beforeAll(build);
 
 describe('three shards, merged, give the bytes of one run', () => {
-  test('generate', async () => {
-    const { stages } = await bothWays(generate, 'whole', 'merged', 'g');
-    expect(bytes('merged', 'traces.jsonl').equals(bytes('whole', 'traces.jsonl'))).toBe(true);
-    const traces = SHARDS.map((i) => bytes(`g${i}`, 'traces.jsonl').toString().trimEnd().split('\n').length);
-    expect(Math.min(...traces)).toBeGreaterThan(60);
-    const sum = traces.reduce((a, b) => a + b);
-    expect(stages).toMatchObject([{ name: 'generate', units: 4, summary: { problems: 390, traces: sum } }]);
-    // The manifest is one run's as well: the next session, or stage, goes on from it.
-    const [merged, whole] = ['merged', 'whole'].map((run) => readJson(run, 'manifest.json'));
-    expect([merged.stages, merged.data, merged.seed]).toEqual([whole.stages, whole.data, whole.seed]);
-    const again = await events([...generate, '--out', at('merged')]);
-    expect(again).toContainEqual({ event: 'stage', stage: 'generate', status: 'skipped' });
-  });
+  test(
+    'generate',
+    async () => {
+      const { stages } = await bothWays(generate, 'whole', 'merged', 'g');
+      expect(bytes('merged', 'traces.jsonl').equals(bytes('whole', 'traces.jsonl'))).toBe(true);
+      const traces = SHARDS.map(
+        (i) => bytes(`g${i}`, 'traces.jsonl').toString().trimEnd().split('\n').length,
+      );
+      expect(Math.min(...traces)).toBeGreaterThan(60);
+      const sum = traces.reduce((a, b) => a + b);
+      expect(stages).toMatchObject([{ name: 'generate', units: 4, summary: { problems: 390, traces: sum } }]);
+      // The manifest is one run's as well: the next session, or stage, goes on from it.
+      const [merged, whole] = ['merged', 'whole'].map((run) => readJson(run, 'manifest.json'));
+      expect([merged.stages, merged.data, merged.seed]).toEqual([whole.stages, whole.data, whole.seed]);
+      const again = await events([...generate, '--out', at('merged')]);
+      expect(again).toContainEqual({ event: 'stage', stage: 'generate', status: 'skipped' });
+    },
+    BUSY,
+  );
 
-  test('localize', async () => {
-    const line = ['localize', ...model, '--traces', at('whole', 'traces.jsonl'), '--seed', '3'];
-    const { stages } = await bothWays(line, 'whole', 'merged', 'l');
-    expect(bytes('merged', 'pairs.jsonl').equals(bytes('whole', 'pairs.jsonl'))).toBe(true);
-    expect(stages[0]).toMatchObject({ name: 'localize', units: 2 });
-    // More shards than units: one has none, and says so by an empty file.
-    expect(bytes('l3', 'pairs.jsonl')).toHaveLength(0);
-    expect(stages[0].summary.pairs).toBeGreaterThan(100);
-  });
+  test(
+    'localize',
+    async () => {
+      const line = ['localize', ...model, '--traces', at('whole', 'traces.jsonl'), '--seed', '3'];
+      const { stages } = await bothWays(line, 'whole', 'merged', 'l');
+      expect(bytes('merged', 'pairs.jsonl').equals(bytes('whole', 'pairs.jsonl'))).toBe(true);
+      expect(stages[0]).toMatchObject({ name: 'localize', units: 2 });
+      // More shards than units: one has none, and says so by an empty file.
+      expect(bytes('l3', 'pairs.jsonl')).toHaveLength(0);
+      expect(stages[0].summary.pairs).toBeGreaterThan(100);
+    },
+    BUSY,
+  );
 
-  test('evaluate, of a model and of a patch against it', async () => {
-    const pairs = ['--pairs', at('whole', 'pairs.jsonl')];
-    const text = ['--text', data('text.jsonl')];
-    await result(['mask', ...model, ...pairs, ...text, '--limit', '64', '--out', at('patch')]);
-    await result([
-      ...['amplify', ...model, ...pairs, ...text, '--mask', at('patch', 'mask.json'), '--unguarded'],
-      ...['--problems', data('val.jsonl'), '--limit', '64', '--steps', '2', '--validate-every', '2'],
-      ...['--kl-control', '0', '--kl-traces', '0', '--out', at('patch')],
-    ]);
-    const inputs = ['--problems', data('test.jsonl'), '--limit', '260', '--controls', data('controls.jsonl')];
-    const line = ['evaluate', ...model, ...inputs, '--control-limit', '60', '--seed', '3'];
-    const patched = [...line, '--patch', at('patch', 'patch.safetensors')];
-    for (const [name, command] of [
-      ['alone', line],
-      ['patched', patched],
-    ] as const) {
-      const { stages } = await bothWays(command, `${name}-whole`, `${name}-merged`, `${name}-`);
-      const files = ['evaluate-samples.jsonl', ...(name === 'patched' ? ['flips.jsonl'] : [])];
-      for (const file of files) {
-        expect(bytes(`${name}-merged`, file).equals(bytes(`${name}-whole`, file)), file).toBe(true);
+  test(
+    'evaluate, of a model and of a patch against it',
+    async () => {
+      const pairs = ['--pairs', at('whole', 'pairs.jsonl')];
+      const text = ['--text', data('text.jsonl')];
+      await result(['mask', ...model, ...pairs, ...text, '--limit', '64', '--out', at('patch')]);
+      await result([
+        ...['amplify', ...model, ...pairs, ...text, '--mask', at('patch', 'mask.json'), '--unguarded'],
+        ...['--problems', data('val.jsonl'), '--limit', '64', '--steps', '2', '--validate-every', '2'],
+        ...['--kl-control', '0', '--kl-traces', '0', '--out', at('patch')],
+      ]);
+      const inputs = [
+        '--problems',
+        data('test.jsonl'),
+        '--limit',
+        '260',
+        '--controls',
+        data('controls.jsonl'),
+      ];
+      const line = ['evaluate', ...model, ...inputs, '--control-limit', '60', '--seed', '3'];
+      const patched = [...line, '--patch', at('patch', 'patch.safetensors')];
+      for (const [name, command] of [
+        ['alone', line],
+        ['patched', patched],
+      ] as const) {
+        const { stages } = await bothWays(command, `${name}-whole`, `${name}-merged`, `${name}-`);
+        const files = ['evaluate-samples.jsonl', ...(name === 'patched' ? ['flips.jsonl'] : [])];
+        for (const file of files) {
+          expect(bytes(`${name}-merged`, file).equals(bytes(`${name}-whole`, file)), file).toBe(true);
+        }
+        const { stages: _, ...figures } = readJson(`${name}-merged`, 'report.json');
+        const { stages: __, ...expected } = readJson(`${name}-whole`, 'report.json');
+        expect(figures).toEqual(expected);
+        expect(stages[0].summary.target).toEqual(expected.target);
+        expect(fs.existsSync(at(`${name}-1`, 'report.json'))).toBe(false);
       }
-      const { stages: _, ...figures } = readJson(`${name}-merged`, 'report.json');
-      const { stages: __, ...expected } = readJson(`${name}-whole`, 'report.json');
-      expect(figures).toEqual(expected);
-      expect(stages[0].summary.target).toEqual(expected.target);
-      expect(fs.existsSync(at(`${name}-1`, 'report.json'))).toBe(false);
-    }
-    expect(readJson('patched-merged', 'report.json').target.base.n).toBe(260);
-  });
+      expect(readJson('patched-merged', 'report.json').target.base.n).toBe(260);
+    },
+    BUSY,
+  );
 });
 
 describe('what does not belong together is refused with one line', () => {

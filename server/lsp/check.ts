@@ -11,6 +11,9 @@ export function refuse(field: string, wanted: string): never {
 export const text: Check<string> = (value, field) =>
   typeof value === 'string' && value !== '' ? value : refuse(field, 'a text that is not empty');
 
+export const anyText: Check<string> = (value, field) =>
+  typeof value === 'string' ? value : refuse(field, 'a text');
+
 export const flag: Check<boolean> = (value, field) =>
   typeof value === 'boolean' ? value : refuse(field, 'true or false');
 
@@ -73,3 +76,10 @@ export const optional =
   <T>(check: Check<T>): Check<T> =>
   (value, field) =>
     value === undefined ? (undefined as T) : check(value, field);
+
+/** The field of a request that wants partial results. */
+export const streamed = {
+  partialResultToken: optional<string | number>((value, field) =>
+    typeof value === 'string' || typeof value === 'number' ? value : refuse(field, 'a text or a number'),
+  ) as Check<string | number>,
+};

@@ -1,5 +1,5 @@
 /** Requests about a run's circuit: its mask, attributions, what components are for, selections by hand. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { readConfig } from '../checkpoint/config.ts';
 import type { ModelConfig } from '../checkpoint/model-config.ts';
@@ -24,7 +24,6 @@ import * as check from './check.ts';
 import { labelOf } from './component-label.ts';
 import { experimentOf } from './experiment-files.ts';
 import { Remembered } from './remembered.ts';
-import { removeFile } from './runs.ts';
 import { modelRef, type Services } from './services.ts';
 
 const SELECTIONS = 'selections';
@@ -95,11 +94,7 @@ export function answerCircuit(services: Services): void {
     protocol.attribute,
     check.object<ParamsOf<typeof protocol.attribute>>({
       run: check.text,
-      partialResultToken: check.optional<string | number>((value, field) =>
-        typeof value === 'string' || typeof value === 'number'
-          ? value
-          : check.refuse(field, 'a text or a number'),
-      ) as check.Check<string | number>,
+      ...check.streamed,
     }),
     async ({ run }, { signal, part }) => {
       const circuit = openCircuit(run);
@@ -176,7 +171,7 @@ export function answerCircuit(services: Services): void {
     ({ run, name }) => {
       const file = selectionFile(path.resolve(run), name);
       if (!existsSync(file)) throw new InputError(file, 'is not there any more', 'Look at the list again.');
-      removeFile(file);
+      rmSync(file, { force: true });
       return null;
     },
   );

@@ -1,5 +1,5 @@
 /** Requests about runs, their traces and their changed answers. */
-import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Problem, Trace } from '../data/records.ts';
@@ -23,10 +23,8 @@ const flipFields = {
   set: check.text,
   id: check.text,
   kind: check.oneOf('wrong-to-right', 'right-to-wrong'),
-  base: ((value, field) =>
-    typeof value === 'string' ? value : check.refuse(field, 'a text')) as check.Check<string>,
-  amplified: ((value, field) =>
-    typeof value === 'string' ? value : check.refuse(field, 'a text')) as check.Check<string>,
+  base: check.anyText,
+  amplified: check.anyText,
 };
 const folderOnly = check.object<{ folder: string }>({ folder: check.text });
 
@@ -186,6 +184,3 @@ function evaluation({ stages }: Manifest): { maxTokens: number; stop: StopRule }
   };
   return { maxTokens, stop: { answer: stop?.answer ?? true, strings: stop?.strings ?? [] } };
 }
-
-/** Removes a file that may not be there. */
-export const removeFile = (file: string) => rmSync(file, { force: true });

@@ -22,6 +22,8 @@ interface Scoring {
   tokens: (TokenScore | null)[];
   done: number;
   listeners: Set<Listener>;
+  /** Where was looked last. */
+  wanted: number;
   job: { start: number; controller: AbortController; ended: Promise<void> } | null;
 }
 
@@ -83,6 +85,7 @@ export class ScoreCache {
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
+      scoring.wanted = start;
       const first = firstMissing(scoring.tokens, start);
       // Somebody looks elsewhere now: what is far from there can wait.
       if (scoring.job && scoring.job.start !== first) scoring.job.controller.abort();
@@ -90,7 +93,7 @@ export class ScoreCache {
         if (signal.aborted) throw new Cancelled();
         const job = scoring.job && !scoring.job.controller.signal.aborted ? scoring.job : null;
         if (!job && scoring.job) await scoring.job.ended.catch(() => undefined);
-        else await (job ?? this.begin(scoring, question, start)).ended;
+        else await (job ?? this.begin(scoring, question)).ended;
       }
     } finally {
       signal.removeEventListener('abort', stop);
@@ -121,7 +124,7 @@ export class ScoreCache {
     if (scoring?.key !== key) {
       scoring?.job?.controller.abort();
       const tokens = new Array<TokenScore | null>(question.ids.length).fill(null);
-      scoring = { key, tokens, done: 0, listeners: new Set(), job: null };
+      scoring = { key, tokens, done: 0, listeners: new Set(), wanted: 0, job: null };
     }
     this.documents.set(document, scoring);
     const [oldest] = this.documents.keys();
@@ -132,9 +135,9 @@ export class ScoreCache {
     return scoring;
   }
 
-  private begin(scoring: Scoring, question: ScoreQuestion, from: number): NonNullable<Scoring['job']> {
+  private begin(scoring: Scoring, question: ScoreQuestion): NonNullable<Scoring['job']> {
     const controller = new AbortController();
-    const start = firstMissing(scoring.tokens, from);
+    const start = firstMissing(scoring.tokens, scoring.wanted);
     const job = { start, controller, ended: this.run(scoring, question, start, controller) };
     scoring.job = job;
     const over = () => {

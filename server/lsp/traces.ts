@@ -23,13 +23,6 @@ const position: Check<Position> = check.object<Position>({ line: check.count, ch
 const range: Check<Range> = check.object<Range>({ start: position, end: position });
 export const patchRef = check.object<PatchRef>({ file: check.text, scale: check.real });
 const patches = check.list(patchRef);
-const partial = {
-  partialResultToken: check.optional<string | number>((value, field) =>
-    typeof value === 'string' || typeof value === 'number'
-      ? value
-      : check.refuse(field, 'a text or a number'),
-  ) as Check<string | number>,
-};
 const ofDocument = { uri: check.text, version: check.integer };
 
 const edit: Check<protocol.AnnotationEdit> = (value, field) => {
@@ -119,7 +112,7 @@ export function answerTraces(services: Services): void {
     protocol.scores,
     check.object<ParamsOf<typeof protocol.scores>>({
       ...ofDocument,
-      ...partial,
+      ...check.streamed,
       patches,
       visible: check.nullable(range),
     }),
@@ -218,7 +211,7 @@ export function answerTraces(services: Services): void {
     protocol.outputDiff,
     check.object<ParamsOf<typeof protocol.outputDiff>>({
       ...ofDocument,
-      ...partial,
+      ...check.streamed,
       from: check.nullable(patches),
       to: patches,
     }),

@@ -33,7 +33,7 @@ await build({
   entryPoints: wanted.length > 0 ? Object.fromEntries(wanted.map((name) => [name, tools[name]])) : engine,
   outExtension: { '.js': '.mjs' },
   format: 'esm',
-  external: ['onnxruntime-node'],
+  external: ['onnxruntime-node', 'playwright-core'],
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },

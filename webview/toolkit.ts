@@ -119,7 +119,9 @@ export function link(label: string, press: () => void, name?: string): HTMLEleme
 
 export const divider = (): HTMLElement => control('vscode-divider', { role: 'presentation' });
 
-export const progressRing = (): HTMLElement => control('vscode-progress-ring', { 'aria-label': 'Working' });
+/** For eyes only: the library makes it an alert, which screen readers would cut in with. */
+export const progressRing = (): HTMLElement =>
+  h('span', { 'aria-hidden': 'true' }, control('vscode-progress-ring', {}));
 
 /** One choice of a few, side by side. The library has none; native radio buttons do the work. */
 export function segmented(

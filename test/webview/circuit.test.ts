@@ -57,7 +57,7 @@ describe('a set of positions', () => {
     expect(bits.positions()).toEqual(members);
     expect(bits.count).toBe(members.length);
     expect(Bits.of(10, [-1, 3, 10, 99]).positions()).toEqual([3]);
-    expect(Bits.where(100, (i) => members.includes(i)).equals(bits)).toBe(true);
+    expect(Bits.inRanges(100, [[0, 100]], (i) => members.includes(i)).equals(bits)).toBe(true);
   });
 
   test('counts within any range', () => {

@@ -37,17 +37,21 @@ export interface Panel {
   /** What was written to the browser's console as an error: refused by the policy, thrown. */
   complaints: string[];
   kept(): Promise<unknown>;
+  /** Milliseconds from the page's navigation to the frame that shows the grid; needs `answer`. */
+  shown(): Promise<number>;
 }
 
 export interface PanelOptions extends BrowserContextOptions {
   theme?: ThemeName;
   /** What an earlier page kept. */
   state?: unknown;
+  /** What the host answers to `ready` with at once. */
+  answer?: ToPanel;
 }
 
 export async function openPanel(
   browser: Browser,
-  { theme = 'dark', state, ...options }: PanelOptions = {},
+  { theme = 'dark', state, answer, ...options }: PanelOptions = {},
 ): Promise<Panel> {
   const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
   const page = await context.newPage();
@@ -69,7 +73,12 @@ export async function openPanel(
     return route.fulfill({ path: path.join(root, 'dist', name) });
   });
   const { variables, body } = themes[theme];
-  const parts = { variables: { ...variables, ...fonts }, classes: body.split(' '), state: state ?? null };
+  const parts = {
+    variables: { ...variables, ...fonts },
+    classes: body.split(' '),
+    state: state ?? null,
+    answer: answer ?? null,
+  };
   await page.addInitScript({ content: imitateHost(parts) });
   await page.goto(`${ORIGIN}/`);
   const read = () => page.evaluate(() => (globalThis as never as Imitation).sent);
@@ -85,6 +94,13 @@ export async function openPanel(
       page.evaluate((data) => (globalThis as never as Imitation).postMessage(data, '*'), message),
     sent: async (type) => (await read()).filter((message) => message.type === type) as never,
     kept: () => page.evaluate(() => (globalThis as never as Imitation).kept),
+    shown: async () => {
+      for (;;) {
+        const at = await page.evaluate(() => (globalThis as never as Imitation).shown);
+        if (at !== null) return at;
+        await page.waitForTimeout(20);
+      }
+    },
   };
 }
 
@@ -92,6 +108,7 @@ export async function openPanel(
 interface Imitation {
   sent: FromPanel[];
   kept: unknown;
+  shown: number | null;
   postMessage(message: unknown, target: string): void;
 }
 
@@ -100,11 +117,24 @@ const imitateHost = (parts: {
   variables: Record<string, string>;
   classes: string[];
   state: unknown;
-}) => `(({ variables, classes, state }) => {
+  answer: ToPanel | null;
+}) => `(({ variables, classes, state, answer }) => {
   globalThis.sent = [];
   globalThis.kept = state;
+  globalThis.shown = null;
+  // A frame after the one in which the cell with the focus came to be.
+  const watch = () => {
+    if (!document.querySelector('[role=gridcell]')) return requestAnimationFrame(watch);
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => { globalThis.shown = performance.now(); };
+    requestAnimationFrame(() => channel.port2.postMessage(null));
+  };
+  if (answer) requestAnimationFrame(watch);
   globalThis.acquireVsCodeApi = () => ({
-    postMessage: (message) => sent.push(message),
+    postMessage: (message) => {
+      sent.push(message);
+      if (answer && message.type === 'ready') window.postMessage(answer, '*');
+    },
     getState: () => kept ?? undefined,
     setState: (value) => { globalThis.kept = JSON.parse(JSON.stringify(value)); },
   });

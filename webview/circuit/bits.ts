@@ -23,9 +23,16 @@ export class Bits {
     return new Bits(size, words);
   }
 
-  static where(size: number, accepts: (position: number) => boolean): Bits {
+  /** Positions within ranges [first, length] that are accepted, asked for in order. */
+  static inRanges(
+    size: number,
+    ranges: Iterable<readonly [number, number]>,
+    accepts: (position: number) => boolean,
+  ): Bits {
     const words = new Uint32Array(Math.ceil(size / 32));
-    for (let i = 0; i < size; i++) if (accepts(i)) words[i >>> 5]! |= 1 << (i & 31);
+    for (const [first, length] of ranges) {
+      for (let i = first; i < first + length; i++) if (accepts(i)) words[i >>> 5]! |= 1 << (i & 31);
+    }
     return new Bits(size, words);
   }
 

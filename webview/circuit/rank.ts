@@ -25,12 +25,7 @@ export function sortedStrengths(space: Space, layer: Layer, filter: KindFilter):
 
 /** All components of the kinds with at least this strength. */
 export function atLeast(space: Space, layer: Layer, filter: KindFilter, threshold: number): Bits {
-  const ranges = candidates(space, filter);
-  const taken: number[] = [];
-  for (const [first, length] of ranges) {
-    for (let i = first; i < first + length; i++) if (strength(layer, i) >= threshold) taken.push(i);
-  }
-  return Bits.of(space.size, taken);
+  return Bits.inRanges(space.size, candidates(space, filter), (i) => strength(layer, i) >= threshold);
 }
 
 /** The k strongest; of equals at the limit, the first in flat order. */
@@ -41,14 +36,10 @@ export function topK(space: Space, layer: Layer, filter: KindFilter, sorted: Flo
   // Above the limit all are taken; at it, as many as there is room for.
   let room = k;
   for (let i = sorted.length - 1; i >= 0 && sorted[i]! > limit; i--) room--;
-  const taken: number[] = [];
-  for (const [first, length] of candidates(space, filter)) {
-    for (let i = first; i < first + length; i++) {
-      const s = strength(layer, i);
-      if (s > limit || (s === limit && room-- > 0)) taken.push(i);
-    }
-  }
-  return Bits.of(space.size, taken);
+  return Bits.inRanges(space.size, candidates(space, filter), (i) => {
+    const s = strength(layer, i);
+    return s > limit || (s === limit && room-- > 0);
+  });
 }
 
 /** Slider positions from nothing (0) to all components. */

@@ -11,34 +11,62 @@ export interface Window {
   ratio: number;
 }
 
-/** Draws the cells in view: colour by strength, a frame around what is selected, a dot where the pivot leans. */
-export function paint(
+/** Draws the colours of the cells in view. */
+export function paintFills(
   context: CanvasRenderingContext2D,
+  cells: readonly Cells[],
+  palette: Palette,
+  view: Window,
+): void {
+  prepare(context, view);
+  for (const part of cells) {
+    eachInView(part, view, (rect, at) => fillCell(context, rect, part.intensity[at]!, palette));
+  }
+}
+
+/** Draws the colours as they were drawn before, a frame around what is selected, a mark where the pivot leans. */
+export function paintMarks(
+  context: CanvasRenderingContext2D,
+  fills: HTMLCanvasElement,
   geometry: Geometry,
   cells: readonly Cells[],
   leaning: readonly Cell[],
   palette: Palette,
-  { top, width, height, ratio }: Window,
+  view: Window,
 ): void {
-  context.setTransform(ratio, 0, 0, ratio, 0, -top * ratio);
-  context.clearRect(0, top, width, height);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, fills.width, fills.height);
+  context.drawImage(fills, 0, 0);
+  context.setTransform(view.ratio, 0, 0, view.ratio, 0, -view.top * view.ratio);
   for (const part of cells) {
-    const { block } = part;
-    const firstRow = Math.max(0, Math.floor((top - block.y) / block.cellHeight));
-    const lastRow = Math.min(block.rows - 1, Math.floor((top + height - block.y) / block.cellHeight));
-    for (let r = firstRow; r <= lastRow; r++) {
-      const columns = Math.ceil(block.lengths[r]! / block.perCell);
-      for (let c = 0; c < columns; c++) {
-        const at = r * block.columns + c;
-        const rect = rectOf(block, { row: block.row + r, column: block.column + c });
-        fillCell(context, rect, part.intensity[at]!, palette);
-        if (part.marks[at] !== Mark.none) frameCell(context, rect, part.marks[at] as Mark, palette);
-      }
-    }
+    eachInView(part, view, (rect, at) => {
+      const mark = part.marks[at] as Mark;
+      if (mark !== Mark.none) frameCell(context, rect, mark, palette);
+    });
   }
   for (const cell of leaning) {
     const block = blockAt(geometry, cell);
     if (block) dot(context, rectOf(block, cell), palette);
+  }
+}
+
+function prepare(context: CanvasRenderingContext2D, { top, width, height, ratio }: Window): void {
+  context.setTransform(ratio, 0, 0, ratio, 0, -top * ratio);
+  context.clearRect(0, top, width, height);
+}
+
+function eachInView(
+  { block }: Cells,
+  { top, height }: Window,
+  visit: (rect: Rect, at: number) => void,
+): void {
+  const firstRow = Math.max(0, Math.floor((top - block.y) / block.cellHeight));
+  const lastRow = Math.min(block.rows - 1, Math.floor((top + height - block.y) / block.cellHeight));
+  for (let r = firstRow; r <= lastRow; r++) {
+    const columns = Math.ceil(block.lengths[r]! / block.perCell);
+    for (let c = 0; c < columns; c++) {
+      visit(rectOf(block, { row: block.row + r, column: block.column + c }), r * block.columns + c);
+    }
   }
 }
 

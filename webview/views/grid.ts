@@ -14,7 +14,7 @@ import {
 import { strongest } from '../circuit/values.ts';
 import { cellWords, heading, valueName } from '../circuit/words.ts';
 import { h, setText } from '../dom.ts';
-import { paint } from '../draw/paint.ts';
+import { paintFills, paintMarks } from '../draw/paint.ts';
 import { type Palette, readPalette } from '../draw/palette.ts';
 import { comparedWith, shownLayer } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
@@ -43,6 +43,9 @@ export function gridView(store: Store): HTMLElement {
   );
   const element = h('div', { class: 'grid' }, scroll, readout, hint);
   const context = canvas.getContext('2d')!;
+  // Colours change seldom, what is selected often: they are drawn apart.
+  const fills = h('canvas');
+  const fillContext = fills.getContext('2d')!;
 
   let width = 0;
   let geometry: Geometry | null = null;
@@ -50,6 +53,7 @@ export function gridView(store: Store): HTMLElement {
   let palette: Palette | null = null;
   let at: Cell = { row: 0, column: 0 };
   let cellElement: HTMLElement | null = null;
+  let filled = false;
 
   const range = (cell: Cell): [number, number] | null => {
     const block = geometry && blockAt(geometry, cell);
@@ -75,8 +79,9 @@ export function gridView(store: Store): HTMLElement {
     const ratio = window.devicePixelRatio || 1;
     const [w, hgt] = [Math.round(geometry.width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== hgt) {
-      canvas.width = w;
-      canvas.height = hgt;
+      canvas.width = fills.width = w;
+      canvas.height = fills.height = hgt;
+      filled = false;
       canvas.style.width = `${geometry.width}px`;
       canvas.style.height = `${height}px`;
     }
@@ -85,7 +90,9 @@ export function gridView(store: Store): HTMLElement {
       return cell ? [cell] : [];
     });
     const view = { top: scroll.scrollTop, width: geometry.width, height, ratio };
-    paint(context, geometry, cells, leaning, palette, view);
+    if (!filled) paintFills(fillContext, cells, palette, view);
+    filled = true;
+    paintMarks(context, fills, geometry, cells, leaning, palette, view);
   };
 
   /** Puts the one real cell at `at`. A new element each time: screen readers read what newly takes the focus. */
@@ -134,6 +141,11 @@ export function gridView(store: Store): HTMLElement {
     if (here) {
       store.dispatch({ type: 'focus', component: layer ? strongest(layer, ...here) : here[0] });
     }
+  };
+
+  const drawAll = () => {
+    filled = false;
+    draw();
   };
 
   const relabel = () => {
@@ -185,7 +197,7 @@ export function gridView(store: Store): HTMLElement {
     placeCell(false);
     scroll.scrollTop = 0;
     reveal();
-    draw();
+    drawAll();
   };
 
   store.watch(({ circuit, zoom }) => [circuit?.space, zoom], rebuild);
@@ -199,7 +211,7 @@ export function gridView(store: Store): HTMLElement {
     (state) => [shownLayer(state)],
     (layer) => {
       fillIntensity(cells, layer);
-      draw();
+      drawAll();
       cellElement?.setAttribute('aria-label', words(at));
       setText(readout, words(at));
     },
@@ -242,9 +254,9 @@ export function gridView(store: Store): HTMLElement {
   }).observe(element);
   onThemeChange(() => {
     palette = null;
-    draw();
+    drawAll();
   });
-  scroll.addEventListener('scroll', draw);
+  scroll.addEventListener('scroll', drawAll);
 
   const surface: Surface = {
     element: space,

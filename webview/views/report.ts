@@ -62,7 +62,7 @@ function suites(report: RunReport): HTMLElement {
     );
   });
   return scrollable(
-    'Before and after',
+    'Figures of the suites',
     h(
       'table',
       { class: 'suites' },

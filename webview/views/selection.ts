@@ -18,6 +18,9 @@ import { comparedWith, type State, shownLayer } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
 import { button, checkbox, dropdown, setOptions, slider, textField } from '../toolkit.ts';
 
+/** Numbers that stand still this long are ranked, milliseconds. */
+const RANK_AFTER = 400;
+
 /** Choosing a circuit: by value, from saved ones, and what it comes to. */
 export function selectionView(store: Store, host: Host): HTMLElement {
   return section('selection', 'Selection', meter(store), picks(store), history(store), saved(store, host));
@@ -74,6 +77,7 @@ function picks(store: Store): HTMLElement {
   // Sorted once for a set of numbers, not for every answer.
   let ranked: { layer: Layer; filter: State['kinds']; sorted: Float32Array } | null = null;
   let gesture = 0;
+  let ranking = 0;
   const rank = () => {
     const { circuit, kinds: filter } = store.state;
     const layer = shownLayer(store.state);
@@ -86,24 +90,31 @@ function picks(store: Store): HTMLElement {
   const linear = () => store.state.lens === 'mask' && shownLayer(store.state)?.max === 1;
 
   const readout = h('output', { class: 'muted' });
-  const say = (threshold: number, taken: number) => {
-    const words = `at least ${figure(threshold)}: ${plural(taken, 'component')}`;
+  const say = (words: string) => {
     setText(readout, words);
     return words;
   };
   const threshold = slider('Threshold', SLIDER, (position, done) => {
-    const now = rank();
-    if (!now) return;
-    const { sorted, space, layer, filter } = now;
+    const { circuit, kinds: filter } = store.state;
+    const layer = shownLayer(store.state);
+    if (!circuit || !layer) return;
     // A mask's threshold is a share of 1; scores have heavy tails, and the slider goes by how many it takes.
-    const k = countAtSlider(SLIDER - position, sorted.length);
-    const value = linear() ? position / SLIDER : k === 0 ? Infinity : sorted[sorted.length - k]!;
-    const selection = Number.isFinite(value) ? atLeast(space, layer, filter, value) : Bits.empty(space.size);
+    const value = linear() ? position / SLIDER : strengthAt(SLIDER - position);
+    const none = value === null;
+    const selection = none ? Bits.empty(circuit.space.size) : atLeast(circuit.space, layer, filter, value);
     store.dispatch({ type: 'select', selection, gesture: `threshold ${gesture}` });
-    const limit = Number.isFinite(value) ? value : (sorted.at(-1) ?? 0);
-    threshold.set(position, say(limit, selection.count));
+    threshold.set(
+      position,
+      none ? say('nothing') : say(`at least ${figure(value)}: ${plural(selection.count, 'component')}`),
+    );
     if (done) gesture++;
   });
+  /** Strength of the weakest component that a slider position takes; null where it takes none. */
+  const strengthAt = (position: number): number | null => {
+    const sorted = rank()?.sorted ?? new Float32Array(0);
+    const k = countAtSlider(position, sorted.length);
+    return k === 0 ? null : sorted[sorted.length - k]!;
+  };
   const take = (k: number | null, field: HTMLElement & { value: string }) => {
     const now = rank();
     field.classList.toggle('invalid', k === null);
@@ -152,6 +163,9 @@ function picks(store: Store): HTMLElement {
   store.watch(
     (state) => [state.lens, shownLayer(state)],
     (lens, layer) => {
+      clearTimeout(ranking);
+      // Ranked while nobody waits for it, once the numbers stand still.
+      ranking = window.setTimeout(rank, RANK_AFTER);
       setText(by, `By ${valueName(lens, store.state.circuit?.view.method ?? null)} of`);
       element.inert = layer === null;
       element.classList.toggle('off', layer === null);

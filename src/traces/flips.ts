@@ -103,11 +103,14 @@ export class Flips implements Disposable {
       this.#server.request(openFlip, { folder: walk.folder, flip: row }),
       this.#server.request(listPatches, { folders: [walk.folder] }),
     ]);
+    // Steps may come faster than documents: only the last one is gone to.
+    const passed = () => this.#walk !== walk || walk.at !== at;
+    if (passed()) return row;
     const shown = await this.#editors.show(Uri.file(file));
     if (!shown) throw new NotHere(`${file} is no trace document.`);
     brief(`Flip ${at + 1} of ${walk.rows.length}: ${row.id}, ${flipTitle(row)}`);
     const patch = patches.find(({ run }) => run === walk.folder) ?? patches[0];
-    if (patch) {
+    if (patch && !passed()) {
       const { diff } = await this.#diffs.show(shown.trace, null, [{ file: patch.file, scale: 1 }]);
       const at = diff.firstDivergenceAt;
       if (at) goTo(shown.editor, { range: { start: at, end: at } });

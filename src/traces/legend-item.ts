@@ -1,7 +1,7 @@
 import { type Disposable, MarkdownString, StatusBarAlignment, window } from 'vscode';
 import { onConfig } from '../config.ts';
 import { legendMarkdown } from './legend.ts';
-import { wanted } from './painter.ts';
+import { problemOf, wanted } from './painter.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
 /** The legend in the status bar while a trace is in front: its overlay, and what the colours mean. */
@@ -32,17 +32,18 @@ export class LegendItem implements Disposable {
     }
     const { overlay, deviations } = wanted();
     const { done, total } = trace.scores;
+    const reason = problemOf(trace);
     const progress = done < total ? ` ${Math.floor((100 * done) / total)} %` : '';
-    const problem = trace.problem === null ? '' : ' $(warning)';
+    const problem = reason === null ? '' : ' $(warning)';
     const name = overlay === 'off' ? 'no overlay' : overlay;
     this.#item.text = `$(symbol-color) ${name}${progress}${problem}`;
     const tooltip = new MarkdownString(
-      legendMarkdown({ overlay, deviations, done, total, patches: trace.scored, problem: trace.problem }),
+      legendMarkdown({ overlay, deviations, done, total, patches: trace.scored, problem: reason }),
       true,
     );
     tooltip.supportHtml = true;
     this.#item.tooltip = tooltip;
-    const failure = trace.problem === null ? '' : ` ${trace.problem}`;
+    const failure = reason === null ? '' : ` ${reason}`;
     this.#item.accessibilityInformation = {
       label: `Trace overlay: ${name}.${failure} Choose another.`,
       role: 'button',

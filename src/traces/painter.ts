@@ -47,6 +47,10 @@ export const wanted = (): Wanted => ({
   legend: config.overlayLegend(),
 });
 
+/** Why nothing is scored, in one line; null where something is, or nothing is wanted. */
+export const problemOf = ({ problem }: TraceDocument): string | null =>
+  problem ?? (workspace.isTrusted ? null : 'not scored: the workspace is not trusted');
+
 /** Whether an editor of a document shows inlay hints. */
 function showsHints(document: TextDocument): boolean {
   const enabled = workspace.getConfiguration('editor', document).get('inlayHints.enabled');
@@ -201,7 +205,8 @@ export class Painter implements Disposable {
   }
 
   #paintLegend(want: Wanted): void {
-    const { view, scores, scored, problem } = this.trace;
+    const { view, scores, scored } = this.trace;
+    const problem = problemOf(this.trace);
     const { legend } = this.#styles;
     const line = view ? view.prompt.start.line - 1 : -1;
     if (!want.legend || line < 0 || line >= this.editor.document.lineCount) {

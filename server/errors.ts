@@ -13,10 +13,14 @@ export class InputError extends Error {
    * @param remedy what to do about it, as an imperative sentence
    */
   constructor(where: string, what: string, remedy: string) {
-    super(`${where}: ${what}. ${remedy}`.replace(/\s*\n\s*/g, ' '));
+    super(`${cut(where, 2000)}: ${cut(what, 600)}. ${remedy}`.replace(/\s*\n\s*/g, ' '));
     this.where = where;
   }
 }
+
+/** A value from a file may be megabytes. */
+const cut = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length)}...` : text;
 
 /** Thrown out of a stage when its signal fires; finished work has been kept. */
 export class Cancelled extends Error {

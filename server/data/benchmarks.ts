@@ -185,7 +185,9 @@ function parseCsv(path: string, text: string): { cells: string[]; where: string 
   let rows: { record: string[]; info: { lines: number } }[];
   try {
     // With info, `lines` is the line that a record ends on.
-    const options = { info: true, relax_column_count: true, skip_empty_lines: true } as const;
+    // A row past this is no question but a file of another kind.
+    const limits = { max_record_size: 2 ** 20 } as const;
+    const options = { info: true, relax_column_count: true, skip_empty_lines: true, ...limits } as const;
     rows = parse(text, options) as unknown as typeof rows;
   } catch (error) {
     const { lines, message } = error as { lines?: number; message: string };

@@ -81,11 +81,14 @@ describe('reader and schema agree', () => {
       throw new Error(`a kind of schema that this test does not know: ${JSON.stringify(schema)}`);
   }
 
+  /** Fields without which a part is not read at all. */
+  const required: Record<string, object> = { endpoint: { url: 'http://localhost:8000', model: 'name' } };
+
   function withValue(at: readonly string[], value: unknown): Record<string, unknown> {
     const experiment: Record<string, unknown> = structuredClone(minimal);
     let target = experiment;
     for (const name of at.slice(0, -1)) {
-      target[name] = typeof target[name] === 'object' ? target[name] : {};
+      target[name] = typeof target[name] === 'object' ? target[name] : { ...required[name] };
       target = target[name] as Record<string, unknown>;
     }
     target[at.at(-1)!] = value;

@@ -59,7 +59,7 @@ describe('a trace document', () => {
 
   it('hovers say what the model thought of a token', async () => {
     const text = textOf(await ask<Hover[]>('HoverProvider', editor.document.uri, start(pivot)));
-    assert.match(text, /probability [\d.]+ %/);
+    assert.match(text, /probability [\d.]+%/);
     assert.match(text, /rank \d+/);
     assert.match(text, /entropy [\d.]+ nats/);
     assert.match(text, /\*\*Pivot\*\*/);
@@ -85,7 +85,7 @@ describe('a trace document', () => {
     const at = start(pivot);
     const actions = await ask<CodeAction[]>('CodeActionProvider', editor.document.uri, new Range(at, at));
     const titles = actions.map(({ title }) => title);
-    for (const wanted of [/^Accept the pivot/, /^Reject the pivot/, /^Set the desired token to .* %\)$/]) {
+    for (const wanted of [/^Accept the pivot/, /^Reject the pivot/, /^Set the desired token to .*%\)$/]) {
       assert.ok(
         titles.some((title) => wanted.test(title)),
         `${wanted}: ${titles.join('; ')}`,

@@ -35,7 +35,8 @@ export function findChromium(): string | null {
 export function ensureChromium(): string {
   const found = findChromium();
   if (found) return found;
-  installDebian(['chromium', 'fonts-noto-cjk', 'fonts-noto-color-emoji']);
+  // With the Vulkan loader: Chromium brings a software driver, on which the WebGPU provider is tested.
+  installDebian(['chromium', 'libvulkan1', 'fonts-noto-cjk', 'fonts-noto-color-emoji']);
   const installed = findChromium();
   if (installed) return installed;
   throw new Error('the browser tests need Chromium or Chrome: install it, or set CCA_CHROMIUM to its path');

@@ -1,0 +1,115 @@
+/** VS Code's window as a user works it: palette, lists, trees, notifications, editors, webviews. Waits are for what is seen. */
+import type { Frame, Locator, Page } from 'playwright-core';
+
+/** Milliseconds until something that should be seen is given up; long for busy machines. */
+const PATIENCE = 60_000;
+
+export class Workbench {
+  readonly page: Page;
+
+  constructor(page: Page) {
+    this.page = page;
+    page.setDefaultTimeout(PATIENCE);
+  }
+
+  /** Waits until the window can be worked with. */
+  async ready(): Promise<void> {
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor();
+    await this.page.locator('.monaco-workbench .activitybar a.action-label').first().waitFor();
+  }
+
+  /** Runs a command of the palette by its title. */
+  command(title: string): Promise<void> {
+    return this.#choose('F1', `>${title}`, title);
+  }
+
+  /** Opens a file of the workspace. */
+  quickOpen(name: string): Promise<void> {
+    return this.#choose('Control+P', name, name);
+  }
+
+  /** The palette's list is made when it opens: what a starting window does not know yet is looked for again. */
+  async #choose(key: string, typed: string, label: string): Promise<void> {
+    const end = Date.now() + PATIENCE;
+    const input = this.page.locator('.quick-input-widget input.input:visible');
+    for (;;) {
+      await this.page.keyboard.press(key);
+      const found = await this.#filled(input, typed, label);
+      if (found) return this.page.keyboard.press('Enter');
+      if (Date.now() > end) throw new Error(`the palette does not have ${label}`);
+      await this.page.keyboard.press('Escape');
+    }
+  }
+
+  async #filled(input: Locator, typed: string, label: string): Promise<boolean> {
+    const timeout = 4000;
+    try {
+      await input.waitFor({ timeout });
+      await input.fill(typed, { timeout });
+      await this.#row(label).first().waitFor({ timeout });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #row(label: string | RegExp): Locator {
+    return this.page.locator('.quick-input-widget .monaco-list-row').filter({ hasText: label });
+  }
+
+  /** Takes an item of a list that a command shows: by keys alone. */
+  async pick(label: string | RegExp): Promise<void> {
+    await this.#row(label).first().waitFor();
+    const rows = this.page.locator('.quick-input-widget .monaco-list-row');
+    const focused = this.page.locator('.quick-input-widget .monaco-list-row.focused').filter({ hasText: label });
+    const count = await rows.count();
+    for (let i = 0; (await focused.count()) === 0; i++) {
+      if (i > 2 * count + 20) throw new Error(`${label} cannot be reached by keys`);
+      await this.page.keyboard.press('ArrowDown');
+      await this.page.waitForTimeout(30);
+    }
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Types into a box that a command shows. @param title the box's, which tells it from the palette before it */
+  async enter(title: string, text: string): Promise<void> {
+    await this.page.locator('.quick-input-title').filter({ hasText: title }).waitFor();
+    await this.page.locator('.quick-input-widget input.input:visible').fill(text);
+    await this.page.keyboard.press('Enter');
+    await this.page.locator('.quick-input-title').filter({ hasText: title }).waitFor({ state: 'hidden' });
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
+  }
+
+  statusItem(id: string): Locator {
+    return this.page.locator(`[id="circuit-amplifier.circuit-amplifier.circuitAmplifier.${id}"]`);
+  }
+
+  /** A row of a tree in the side bar. */
+  row(text: string | RegExp): Locator {
+    return this.page.locator('.part.sidebar .monaco-list-row').filter({ hasText: text });
+  }
+
+  /** The editor in front. */
+  get editor(): Locator {
+    return this.page.locator('.editor-group-container.active .editor-instance').first();
+  }
+
+  tab(label: string | RegExp): Locator {
+    return this.page.locator('.tabs-container .tab').filter({ hasText: label });
+  }
+
+  /** Page of an extension's webview that has a certain element. */
+  async webview(selector: string): Promise<Frame> {
+    const end = Date.now() + PATIENCE;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        if ((await frame.locator(selector).count().catch(() => 0)) > 0) return frame;
+      }
+      if (Date.now() > end) throw new Error(`no webview has ${selector}`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+}

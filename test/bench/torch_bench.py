@@ -14,7 +14,8 @@ not tied (125M parameters, 100M without the embedding). Sizes can be changed by 
                  user of PyTorch runs
     decode       greedy decoding with a preallocated K/V cache, 64 tokens after a 64-token prompt, batch 1, 8 and 32
 
-Attention is torch's scaled_dot_product_attention and RMSNorm torch's own: the faster choice in each case.
+Attention is torch's scaled_dot_product_attention and RMSNorm torch's own (--attention fused): the faster choice in each
+case. --attention eager writes both out as transformers' eager models do, which those of the paper (Gemma 2, OLMo 2) are.
 """
 
 from __future__ import annotations
@@ -53,11 +54,27 @@ class Cache:
         self.k, self.v, self.length = torch.zeros(size), torch.zeros(size), 0
 
 
+def eager_attention(q, k, v, causal: bool) -> torch.Tensor:
+    """q [B, heads, T, d], k and v [B, kv_heads, S, d]; scores, mask, softmax and products one after another."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+    if causal:
+        hidden = torch.full(scores.shape[-2:], float("-inf")).triu(1)
+        scores = scores + hidden
+    return F.softmax(scores, -1) @ v
+
+
+def eager_norm(x, size, weight, eps: float) -> torch.Tensor:
+    return weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps))
+
+
 class Llama:
     """Weights by short name, [out, in] as in Hugging Face files."""
 
-    def __init__(self, shape: Shape, seed: int):
+    def __init__(self, shape: Shape, seed: int, attention: str = "fused"):
         self.shape = s = shape
+        self.eager = attention == "eager"
         gen = torch.Generator().manual_seed(seed)
         sizes = {
             "q": (s.heads * s.head_dim, s.hidden),
@@ -100,9 +117,10 @@ class Llama:
             last = x[:, -1:] * (2 * masks[kind][layer])[:, None]
             return last if count == 1 else torch.cat((x[:, :-1], last), 1)
 
+        norm = eager_norm if self.eager else F.rms_norm
         x = F.embedding(ids, self.embed)
         for i, w in enumerate(self.layers):
-            h = F.rms_norm(x, (s.hidden,), w["norm1"], s.eps)
+            h = norm(x, (s.hidden,), w["norm1"], s.eps)
             q, k, v = (
                 gate(F.linear(h, w[kind]).view(batch, count, -1, s.head_dim), kind, i).transpose(1, 2) for kind in "qkv"
             )
@@ -112,14 +130,17 @@ class Llama:
                 k, v = cache.k[i][:, :, : start + count], cache.v[i][:, :, : start + count]
             elif cache:
                 k, v = (torch.cat((old[i][:, :, :start], new), 2) for old, new in ((cache.k, k), (cache.v, v)))
-            a = F.scaled_dot_product_attention(q, k, v, is_causal=count > 1, enable_gqa=True)
+            if self.eager:
+                a = eager_attention(q, k, v, count > 1)
+            else:
+                a = F.scaled_dot_product_attention(q, k, v, is_causal=count > 1, enable_gqa=True)
             x = x + F.linear(a.transpose(1, 2).reshape(batch, count, -1), w["o"])
-            h = F.rms_norm(x, (s.hidden,), w["norm2"], s.eps)
+            h = norm(x, (s.hidden,), w["norm2"], s.eps)
             h = F.silu(F.linear(h, w["gate"])) * F.linear(h, w["up"])
             x = x + F.linear(gate(h[..., None], "mlp", i)[..., 0], w["down"])
         if cache and masks is None:
             cache.length += count
-        return F.rms_norm(x, (s.hidden,), self.norm, s.eps)
+        return norm(x, (s.hidden,), self.norm, s.eps)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         return F.linear(hidden, self.head)
@@ -181,7 +202,7 @@ def bench_mask(model: Llama, args) -> None:
                 t += g
 
     times = measure(step, args.repeats, 0)
-    report("mask", times, batch=args.batch, tokens=args.mask_tokens, logits=args.logits, micro_batch=args.micro_batch)
+    report("mask", times, batch=args.batch, tokens=args.mask_tokens, logits=args.logits, micro_batch=args.micro_batch, attention=args.attention)
 
 
 def bench_mask_cached(model: Llama, args) -> None:
@@ -258,6 +279,7 @@ def parse(argv=None):
     p.add_argument("--row-tokens", type=int, default=256)
     p.add_argument("--shared-tokens", type=int, default=750)
     p.add_argument("--lowest-layer", type=int, default=0, help="rows, shared: train this layer and those above")
+    p.add_argument("--attention", choices=("fused", "eager"), default="fused", help="attention and RMSNorm: one kernel each, or written out")
     p.add_argument("--logits", choices=("all", "last"), default="all", help="positions whose logits the full-sequence cases compute")
     p.add_argument("--decode-batches", type=lambda s: [int(x) for x in s.split(",")], default=[1, 8, 32])
     p.add_argument("--prompt-tokens", type=int, default=64)
@@ -277,7 +299,7 @@ def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
     shape = Shape(args.layers, args.hidden, args.heads, args.kv_heads, args.head_dim, args.ffn, args.vocab)
-    model = Llama(shape, seed=0)
+    model = Llama(shape, seed=0, attention=args.attention)
     for case in args.cases:
         CASES[case](model, args)
 

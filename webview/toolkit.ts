@@ -2,7 +2,6 @@ import {
   provideVSCodeDesignSystem,
   vsCodeButton,
   vsCodeCheckbox,
-  vsCodeDivider,
   vsCodeDropdown,
   vsCodeLink,
   vsCodeOption,
@@ -36,7 +35,6 @@ export function registerControls(): void {
   provideVSCodeDesignSystem().register(
     vsCodeButton(),
     vsCodeCheckbox(),
-    vsCodeDivider(),
     vsCodeDropdown(),
     vsCodeLink(),
     vsCodeOption(),
@@ -116,8 +114,6 @@ export function link(label: string, press: () => void, name?: string): HTMLEleme
   });
   return element;
 }
-
-export const divider = (): HTMLElement => control('vscode-divider', { role: 'presentation' });
 
 /** For eyes only: the library makes it an alert, which screen readers would cut in with. */
 export const progressRing = (): HTMLElement =>

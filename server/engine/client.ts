@@ -1,5 +1,6 @@
 /** Starts the engine in a worker thread and calls its jobs; whoever hosts it stays responsive while a session runs. */
 import { Worker } from 'node:worker_threads';
+import { RUNTIME_ENVIRONMENT } from '../onnx/environment.ts';
 import type { Jobs } from './jobs/index.ts';
 import { Caller, type CallOptions, type EventOf, type Params, type ResultOf } from './rpc.ts';
 
@@ -35,7 +36,7 @@ export function startEngine({
   onCrash,
 }: EngineOptions = {}): Engine {
   // The runtime reads the process's environment, of which a worker has only a copy: from in there it would be too late.
-  process.env.ORT_DISABLE_TELEMETRY = '1';
+  Object.assign(process.env, RUNTIME_ENVIRONMENT);
   // Flags of the host (a loader, a debugger's port) are not for the worker.
   const worker = new Worker(url, { execArgv: [] });
   const caller = new Caller<Jobs>(worker);

@@ -4,7 +4,7 @@ import { ErrorCodes, ResponseError } from 'vscode-languageserver/node';
 /** Gives the value back as what it is. @throws ResponseError (InvalidParams) naming the field */
 export type Check<T> = (value: unknown, field: string) => T;
 
-export function refuse(field: string, wanted: string): never {
+function refuse(field: string, wanted: string): never {
   throw new ResponseError(ErrorCodes.InvalidParams, `${field || 'the parameters'}: must be ${wanted}`);
 }
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import ort from 'onnxruntime-node';
 import { InputError } from '../errors.ts';
+import { RUNTIME_ENVIRONMENT } from './environment.ts';
 import type { ProbeResult } from './probe.ts';
 import type { SessionOptions } from './session.ts';
 
@@ -54,7 +55,7 @@ async function probeDevice(device: Device, threads: number, script: URL): Promis
       {
         timeout: PROBE_TIMEOUT_MS,
         killSignal: 'SIGKILL',
-        env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', ORT_DISABLE_TELEMETRY: '1' },
+        env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', ...RUNTIME_ENVIRONMENT },
       },
       (error, stdout) => {
         try {

@@ -14,6 +14,14 @@ export type ProbeResult =
   { works: true; milliseconds: number } | { works: false; reason: string };
 
 const EPS = 1e-5;
+/** Rows, width and layers of what is checked. */
+const checkedShape = [8, 64, 2] as const;
+/**
+ * Largest error of a probability there: float32 stays below the first, and products of factors with 10 bits (TF32, half
+ * precision) between the two. Gradients need float32, so a provider that saves on it is not one that works.
+ */
+const SINGLE_PRECISION = 1e-5;
+const HALF_PRECISION = 1e-2;
 /** Rows, width and layers of what is timed. */
 const timedShape = [60, 512, 8] as const;
 /** A software driver is known for what it is after a single run. */
@@ -99,11 +107,12 @@ async function probe(provider: SessionOptions['provider'], threads: number): Pro
     return { works: false, reason };
   }
   try {
-    const small = [4, 16, 2] as const;
-    const { y, x, w } = await run(provider, threads, small, 1);
-    const worst = Math.max(...reference(x, w, ...small).map((v, i) => Math.abs(v - y[i]!)));
-    if (!(worst < 1e-3))
-      return { works: false, reason: `computes wrong results (error ${worst.toPrecision(2)})` };
+    const { y, x, w } = await run(provider, threads, checkedShape, 1);
+    const worst = Math.max(...reference(x, w, ...checkedShape).map((v, i) => Math.abs(v - y[i]!)));
+    if (!(worst < SINGLE_PRECISION)) {
+      const what = worst < HALF_PRECISION ? 'less than single precision' : 'wrong results';
+      return { works: false, reason: `computes ${what} (error ${worst.toPrecision(2)})` };
+    }
     const { milliseconds } = await run(provider, threads, timedShape, 4);
     return { works: true, milliseconds };
   } catch (error) {

@@ -1,11 +1,10 @@
 import ort from 'onnxruntime-node';
 import type { Graph } from '../graph/ir.ts';
 import { topological } from '../graph/ir.ts';
+import { RUNTIME_ENVIRONMENT } from './environment.ts';
 import { lower, type WeightLocation } from './lower.ts';
 
-// Unless this is set before the first session, the runtime sends usage data to its vendor and writes logs to the temporary
-// folder. A worker's environment is a copy that native code does not see: whoever starts a worker sets it as well.
-process.env.ORT_DISABLE_TELEMETRY = '1';
+Object.assign(process.env, RUNTIME_ENVIRONMENT);
 
 export type TensorData = Float32Array | BigInt64Array;
 /** Values that go in or come out: row-major data and extents. */

@@ -43,7 +43,8 @@ const record =
 const object =
   <T extends object>(fields: Fields<T>): Check<T> =>
   (value): value is T =>
-    isRecord(value) && Object.entries(fields).every(([name, check]) => (check as Check<unknown>)(value[name]));
+    isRecord(value) &&
+    Object.entries(fields).every(([name, check]) => (check as Check<unknown>)(value[name]));
 
 const interval: Check<[number, number]> = (value): value is [number, number] =>
   Array.isArray(value) && value.length === 2 && value.every(number);

@@ -22,7 +22,9 @@ const OUTPUTS = ['cli.mjs', 'server.mjs', 'worker.mjs', 'probe.mjs', 'extension.
 const SOURCES = ['server', 'src', 'webview'];
 
 function isStale(): boolean {
-  const outputs = OUTPUTS.map((name) => fs.statSync(path.join(root, 'dist', name), { throwIfNoEntry: false }));
+  const outputs = OUTPUTS.map((name) =>
+    fs.statSync(path.join(root, 'dist', name), { throwIfNoEntry: false }),
+  );
   if (outputs.some((stat) => !stat)) return true;
   const built = Math.min(...outputs.map((stat) => stat!.mtimeMs));
   const sources = SOURCES.flatMap((name) =>

@@ -352,6 +352,63 @@ describe('an open trace document', () => {
   });
 });
 
+test('a document that is changed while it is scored: the answer is that it is stale', async () => {
+  const { document, text } = await openPivot();
+  const patches = [{ file: patch, scale: 0.77 }];
+  const answer = failure(editor.ask(traces.scores, { uri: document, version: 1, patches, visible: null }));
+  editor.change(document, 2, text.replace('status=auto', 'status=accepted'));
+  expect((await answer).code).toBe(errorCodes.stale);
+  const found: number[] = [];
+  const asked = { uri: document, version: 2, patches, visible: null };
+  await editor.ask(traces.scores, asked, {
+    onPart: ({ tokens }) => found.push(...tokens.map(({ index }) => index)),
+  });
+  expect(new Set(found).size).toBe(found.length);
+  expect(found.length).toBeGreaterThan(10);
+});
+
+test('parts of a run: a mask that is learned on another run, seen as it grows; training of a circuit by hand', async () => {
+  const masked = path.join(folder, 'runs', 'masked');
+  const set = { 'mask.select': 'dcm', 'mask.lambda': 0.01, 'mask.epochs': 3 };
+  const learn = await editor.ask(jobs.start, job(experiment, { out: masked, from: run, until: 'mask', set }));
+  const learned = await editor.when(jobs.changed, ({ id, ended }) => id === learn.id && ended !== null);
+  expect(learned).toMatchObject({ state: 'finished', error: null });
+  expect(learned.stages.map(({ name }) => name)).toEqual(['generate', 'localize', 'mask']);
+  const seen = editor.all(jobs.mask).filter(({ id }) => id === learn.id);
+  const last = seen.at(-1)!;
+  expect(last).toMatchObject({ run: masked, epoch: 3, lambda: 0.01 });
+  const file = JSON.parse(fs.readFileSync(path.join(masked, 'mask.json'), 'utf8'));
+  const values = floats(last.values);
+  expect(values).toHaveLength(1600);
+  expect(values[0]).toBeCloseTo(file.values[0].q[0], 5);
+  expect(await editor.ask(circuit.open, { run: masked })).toMatchObject({
+    method: 'dcm',
+    lambda: 0.01,
+    experiment,
+  });
+
+  const { file: selection, selected } = await editor.ask(circuit.saveSelection, {
+    run,
+    name: 'two heads',
+    selected: [4, 9],
+  });
+  const out = path.join(folder, 'runs', 'by-hand');
+  const trained = await editor.ask(
+    jobs.start,
+    job(experiment, { out, from: run, circuit: selection, until: 'amplify', set: { 'amplify.steps': 2 } }),
+  );
+  const ended = await editor.when(jobs.changed, ({ id, ended: at }) => id === trained.id && at !== null);
+  expect(ended).toMatchObject({ state: 'finished', error: null });
+  expect(await editor.ask(jobs.curve, { run: out })).toHaveLength(2);
+  const view = await editor.ask(circuit.open, { run: out });
+  expect(view).toMatchObject({ method: 'human', selected });
+  const change = floats(view.change!);
+  expect([...change.keys()].filter((i) => change[i]! > 0)).toEqual(selected);
+  for (const id of [learn.id, trained.id]) await editor.ask(jobs.forget, { id });
+  for (const one of [masked, out]) await editor.ask(runs.remove, { folder: one });
+  await editor.ask(circuit.removeSelection, { run, name: 'two heads' });
+});
+
 const published = {
   method: 'textDocument/publishDiagnostics',
 } as {

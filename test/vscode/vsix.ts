@@ -5,7 +5,16 @@ import { OUT, ROOT } from './folders.ts';
 import { alone } from './lock.ts';
 
 /** What the package is made of. */
-const INPUTS = ['server', 'src', 'webview', 'media', 'build.mjs', 'package.mjs', 'package.json', '.vscodeignore'];
+const INPUTS = [
+  'server',
+  'src',
+  'webview',
+  'media',
+  'build.mjs',
+  'package.mjs',
+  'package.json',
+  '.vscodeignore',
+];
 
 /** The packaged extension: CCA_VSIX, or this platform's, built and packaged anew where a source is newer. */
 export function packagedExtension(): Promise<string> {

@@ -61,7 +61,9 @@ export class Workbench {
   async pick(label: string | RegExp): Promise<void> {
     await this.#row(label).first().waitFor();
     const rows = this.page.locator('.quick-input-widget .monaco-list-row');
-    const focused = this.page.locator('.quick-input-widget .monaco-list-row.focused').filter({ hasText: label });
+    const focused = this.page
+      .locator('.quick-input-widget .monaco-list-row.focused')
+      .filter({ hasText: label });
     const count = await rows.count();
     for (let i = 0; (await focused.count()) === 0; i++) {
       if (i > 2 * count + 20) throw new Error(`${label} cannot be reached by keys`);
@@ -106,7 +108,13 @@ export class Workbench {
     const end = Date.now() + PATIENCE;
     for (;;) {
       for (const frame of this.page.frames()) {
-        if ((await frame.locator(selector).count().catch(() => 0)) > 0) return frame;
+        if (
+          (await frame
+            .locator(selector)
+            .count()
+            .catch(() => 0)) > 0
+        )
+          return frame;
       }
       if (Date.now() > end) throw new Error(`no webview has ${selector}`);
       await this.page.waitForTimeout(50);

@@ -7,7 +7,7 @@ import { demoExperiment } from '../../src/commands/experiment-file.ts';
 import { ROOT } from './folders.ts';
 
 /** Of small.experiment.json: the demo's data and recipe with few problems and steps. */
-export const SMALL = {
+const SMALL = {
   limit: 40,
   controlLimit: 20,
   settings: {

@@ -9,7 +9,7 @@ const root = path.resolve(import.meta.dirname, import.meta.dirname.endsWith('dis
 const ORIGIN = 'https://panel.test';
 const NONCE = 'nonceForThisTest1234';
 
-export const themes = JSON.parse(
+const themes = JSON.parse(
   readFileSync(path.join(root, 'test/webview/fixtures/themes.json'), 'utf8'),
 ) as Record<ThemeName, { name: string; body: string; variables: Record<string, string> }>;
 

@@ -51,7 +51,7 @@ export interface Rect {
 
 /** Room above a block for its name, and left of it for the layers' numbers. */
 export const HEADING = 20;
-export const GUTTER = 34;
+const GUTTER = 34;
 const BLOCK_GAP = 16;
 /** Narrower panels show the neurons below the heads. */
 const STACK_BELOW = 560;

@@ -38,12 +38,7 @@ export function paintMarks(
   context.clearRect(0, 0, fills.width, fills.height);
   context.drawImage(fills, 0, 0);
   context.setTransform(view.ratio, 0, 0, view.ratio, 0, -view.top * view.ratio);
-  for (const part of cells) {
-    eachInView(part, view, (rect, at) => {
-      const mark = part.marks[at] as Mark;
-      if (mark !== Mark.none) frameCell(context, rect, mark, palette);
-    });
-  }
+  frame(context, cells, palette, view);
   for (const cell of leaning) {
     const block = blockAt(geometry, cell);
     if (block) dot(context, rectOf(block, cell), palette);
@@ -96,29 +91,53 @@ function fillCell(context: CanvasRenderingContext2D, rect: Rect, intensity: numb
   }
 }
 
-function frameCell(context: CanvasRenderingContext2D, rect: Rect, mark: Mark, palette: Palette): void {
-  const { x, y, width, height } = inner(rect);
-  const colour = mark === Mark.added ? palette.added : mark === Mark.removed ? palette.removed : palette.ring;
-  if (mark === Mark.part || mark === Mark.mixed) {
-    // Some of the cell's neurons.
-    const bar = height >= 14 ? 3 : 2;
-    context.fillStyle = palette.gap;
-    context.fillRect(x, y + height - bar - 1, width, bar + 1);
-    context.fillStyle = mark === Mark.mixed ? palette.added : palette.ring;
-    context.fillRect(x, y + height - bar, width, bar);
-    return;
+/** Frames of all cells of a sort are one path: a stroke for each would take longer than a frame lasts. */
+function frame(
+  context: CanvasRenderingContext2D,
+  cells: readonly Cells[],
+  palette: Palette,
+  view: Window,
+): void {
+  for (const part of cells) {
+    const { cellWidth, cellHeight } = part.block;
+    const wide = cellWidth >= 9;
+    const line = wide ? 2 : 1.5;
+    const bar = cellHeight >= 14 ? 3 : 2;
+    const frames = { ring: new Path2D(), added: new Path2D(), removed: new Path2D() };
+    const [gaps, bars, mixed, under] = [new Path2D(), new Path2D(), new Path2D(), new Path2D()];
+    eachInView(part, view, (rect, at) => {
+      const mark = part.marks[at] as Mark;
+      if (mark === Mark.none) return;
+      const { x, y, width, height } = inner(rect);
+      if (mark === Mark.part || mark === Mark.mixed) {
+        // Some of the cell's neurons.
+        under.rect(x, y + height - bar - 1, width, bar + 1);
+        (mark === Mark.part ? bars : mixed).rect(x, y + height - bar, width, bar);
+        return;
+      }
+      const path = mark === Mark.added ? frames.added : mark === Mark.removed ? frames.removed : frames.ring;
+      path.rect(x + line / 2, y + line / 2, width - line, height - line);
+      gaps.rect(x + line + 0.5, y + line + 0.5, width - 2 * line - 1, height - 2 * line - 1);
+    });
+    const fill = (path: Path2D, colour: string) => {
+      context.fillStyle = colour;
+      context.fill(path);
+    };
+    const stroke = (path: Path2D, colour: string, width: number) => {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.stroke(path);
+    };
+    fill(under, palette.gap);
+    fill(bars, palette.ring);
+    fill(mixed, palette.added);
+    if (wide) stroke(gaps, palette.gap, 1);
+    stroke(frames.ring, palette.ring, line);
+    stroke(frames.added, palette.added, line);
+    context.setLineDash([3, 2]);
+    stroke(frames.removed, palette.removed, line);
+    context.setLineDash([]);
   }
-  const line = width >= 9 ? 2 : 1.5;
-  if (width >= 9) {
-    context.strokeStyle = palette.gap;
-    context.lineWidth = 1;
-    context.strokeRect(x + line + 0.5, y + line + 0.5, width - 2 * line - 1, height - 2 * line - 1);
-  }
-  context.strokeStyle = colour;
-  context.lineWidth = line;
-  if (mark === Mark.removed) context.setLineDash([3, 2]);
-  context.strokeRect(x + line / 2, y + line / 2, width - line, height - line);
-  context.setLineDash([]);
 }
 
 /** A diamond in the cell's middle. */

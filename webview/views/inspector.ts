@@ -108,7 +108,7 @@ function servedList({ served, label }: Purpose, host: Host): HTMLElement[] {
 }
 
 /** A token with its spaces and line ends to be seen. */
-export const token = (text: string): string =>
+const token = (text: string): string =>
   `“${text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replaceAll(' ', '␣')}”`;
 
 function rowsTable({ rows }: Purpose): HTMLElement[] {

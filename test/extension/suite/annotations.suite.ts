@@ -62,10 +62,10 @@ describe('annotations', () => {
     const [pivot] = await pivots();
     const target = { uri: editor.document.uri.toString(), token: pivot!.token };
     assert.equal(await run('swapPivot', target), true);
-    assert.deepEqual([(await pivots())[0]!.desired.id, (await pivots())[0]!.undesired.id], [
-      pivot!.undesired.id,
-      pivot!.desired.id,
-    ]);
+    assert.deepEqual(
+      [(await pivots())[0]!.desired.id, (await pivots())[0]!.undesired.id],
+      [pivot!.undesired.id, pivot!.desired.id],
+    );
     await undone(original);
     const desired = pivot!.desired.id + 2;
     assert.equal(await run('setDesired', { ...target, desired }), true);

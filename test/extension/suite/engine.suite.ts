@@ -32,7 +32,10 @@ describe('the engine', () => {
   it('is run by the Node of the setting', async () => {
     const { engine } = await api();
     const wrapper = inRoot('own-node');
-    fs.writeFileSync(wrapper, `#!/bin/sh\ntouch "${inRoot('own-node-ran')}"\nexec "${process.execPath}" "$@"\n`);
+    fs.writeFileSync(
+      wrapper,
+      `#!/bin/sh\ntouch "${inRoot('own-node-ran')}"\nexec "${process.execPath}" "$@"\n`,
+    );
     fs.chmodSync(wrapper, 0o755);
     await set('engine.node', wrapper);
     await until('the other Node', () => fs.existsSync(inRoot('own-node-ran')));
@@ -44,7 +47,10 @@ describe('the engine', () => {
     const { engine } = await api();
     await set('engine.node', inRoot('absent-node'));
     await until('failure', () => engine.state === 'failed');
-    await assert.rejects(engine.request(list, { folder: smallRun() }), /absent-node: there is no such program/);
+    await assert.rejects(
+      engine.request(list, { folder: smallRun() }),
+      /absent-node: there is no such program/,
+    );
     await set('engine.node', undefined);
     await until('the engine', () => engine.state === 'running');
     await commands.executeCommand('workbench.action.closeAllEditors');

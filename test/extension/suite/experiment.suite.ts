@@ -36,7 +36,10 @@ describe('an experiment file', () => {
   });
 
   it('completes its keys and choices from the schema', async () => {
-    const document = await open('a.experiment.json', '{\n  "settings": {\n    "mask": { "select": "" }\n  }\n}\n');
+    const document = await open(
+      'a.experiment.json',
+      '{\n  "settings": {\n    "mask": { "select": "" }\n  }\n}\n',
+    );
     const complete = async (position: Position) => {
       const { items } = await commands.executeCommand<CompletionList>(
         'vscode.executeCompletionItemProvider',
@@ -52,7 +55,8 @@ describe('an experiment file', () => {
     });
     assert.ok(methods.some((label) => label.includes('dcm')));
     const keys = await complete(new Position(1, 2));
-    for (const key of ['model', 'problems', 'controls', 'seed']) assert.ok(keys.includes(key), keys.join(' '));
+    for (const key of ['model', 'problems', 'controls', 'seed'])
+      assert.ok(keys.includes(key), keys.join(' '));
   });
 
   it('explains its keys', async () => {
@@ -73,7 +77,10 @@ describe('an experiment file', () => {
 
   it('is checked by the schema', async () => {
     const text = read('small.experiment.json').replace('"seed": 1', '"seed": "one"');
-    const found = await diagnosed(await open('c.experiment.json', text), ({ source }) => source === undefined || source === 'json');
+    const found = await diagnosed(
+      await open('c.experiment.json', text),
+      ({ source }) => source === undefined || source === 'json',
+    );
     assert.match(found.message, /integer/);
   });
 

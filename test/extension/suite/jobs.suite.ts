@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import fs from 'node:fs';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { commands, Uri } from 'vscode';
 import * as protocol from '../../../server/protocol/jobs.ts';
 import * as runs from '../../../server/protocol/runs.ts';

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { commands, window } from 'vscode';
-import { exportPairs, exportPatches, flips, type PatchRow, patches, report, revertPatches } from '../../../server/protocol/runs.ts';
+import {
+  exportPairs,
+  exportPatches,
+  flips,
+  type PatchRow,
+  patches,
+  report,
+  revertPatches,
+} from '../../../server/protocol/runs.ts';
 import { api, inRoot, openTrace, scored, smallRun, until } from './session.ts';
 
 const run = (name: string, argument?: unknown) =>

@@ -21,7 +21,7 @@ beforeAll(async () => {
   await build();
   workspace = demoWorkspace();
   runExperiment(workspace.small);
-  execFileSync(process.execPath, ['dist/cli.mjs', 'documents', workspace.run]);
+  execFileSync(process.execPath, ['dist/cli.mjs', 'documents', '--run', workspace.run]);
   // A workspace that names a program of its own to run the engine.
   spy = path.join(workspace.folder, 'spy');
   fs.writeFileSync(spy, `#!/bin/sh\ntouch "${spy}-ran"\nexec "${process.execPath}" "$@"\n`, { mode: 0o755 });
@@ -62,8 +62,10 @@ test('a trace is shown with its pivot, and is not scored', async () => {
   await page.locator('.codelens-decoration').filter({ hasText: 'exclude from training' }).first().waitFor();
   await page.locator('.codelens-decoration').filter({ hasText: 'show branches' }).first().waitFor();
   await workbench.command('Circuit Amplifier: Go to Next Pivot');
+  const accept = page.locator('.codelens-decoration').getByText('accept', { exact: true });
+  await accept.waitFor();
   await workbench.command('Circuit Amplifier: Accept Pivot');
-  await page.locator('.editor-instance .dirty, .tab.dirty').first().waitFor();
+  await accept.waitFor({ state: 'hidden' });
   expect(await workbench.statusItem('legend').getAttribute('aria-label')).not.toMatch(/%/);
 });
 

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 
 interface LockEntry {
   version?: string;
+  integrity?: string;
   resolved?: string;
   hasInstallScript?: boolean;
   optionalDependencies?: Record<string, string>;
@@ -21,6 +22,11 @@ test('the lock file has the binaries of every platform', () => {
   const optional = [...packages.values()].flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
   expect(optional.filter((name) => !names.has(name))).toEqual([]);
   expect([...packages].filter(([key, { version }]) => key !== '' && !version)).toEqual([]);
+});
+
+// npm keeps entries without a hash as they are, and installs such a package unchecked.
+test('the lock file has the hash of every package', () => {
+  expect([...packages].flatMap(([key, { integrity }]) => (key === '' || integrity ? [] : [key]))).toEqual([]);
 });
 
 test('the lock file names no registry', () => {

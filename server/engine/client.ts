@@ -1,6 +1,7 @@
 /** Starts the engine in a worker thread and calls its jobs; whoever hosts it stays responsive while a session runs. */
 import { Worker } from 'node:worker_threads';
 import { RUNTIME_ENVIRONMENT } from '../onnx/environment.ts';
+import { type LockHolder, releaseLeftLock } from '../runs/lock.ts';
 import type { Jobs } from './jobs/index.ts';
 import { Caller, type CallOptions, type EventOf, type Params, type ResultOf } from './rpc.ts';
 
@@ -9,6 +10,13 @@ export interface EngineOptions {
   worker?: URL;
   /** The thread ended without being asked to; all open calls have failed. Told once. */
   onCrash?: (error: Error) => void;
+}
+
+/** What the worker tells beside its answers: a run folder that it has taken, or released (null). */
+export interface LockNotice {
+  kind: 'lock';
+  folder: string;
+  holder: LockHolder | null;
 }
 
 export type JobName = keyof Jobs & string;
@@ -47,8 +55,21 @@ export function startEngine({
     if (!over) onCrash?.(error);
     over = true;
   };
-  worker.on('error', (cause) => fail(new Error(`the engine stopped: ${cause.message}`, { cause })));
-  worker.on('exit', (code) => fail(new Error(`the engine ended (exit code ${code})`)));
+  const locks = new Map<string, LockHolder>();
+  worker.on('message', (notice: LockNotice | { kind: 'event' | 'result' | 'error' }) => {
+    if (notice.kind !== 'lock') return;
+    if (notice.holder) locks.set(notice.folder, notice.holder);
+    else locks.delete(notice.folder);
+  });
+  let thrown: Error | undefined;
+  worker.on('error', (cause) => {
+    thrown = new Error(`the engine stopped: ${cause.message}`, { cause });
+  });
+  // Every end comes here, after the error if there was one. Who hears that a call has failed finds its run folder free.
+  worker.on('exit', (code) => {
+    for (const [folder, holder] of locks) releaseLeftLock(folder, holder);
+    fail(thrown ?? new Error(`the engine ended (exit code ${code})`));
+  });
   return {
     call: (job, params, options) => caller.call(job, params, options),
     close: () => {

@@ -19,6 +19,27 @@ export type LockHolder = ProcessIdentity;
 const held = new Set<string>();
 let exitHook = false;
 
+/** A folder that this thread has taken, and as whom; or has released (null). */
+export type LockListener = (folder: string, holder: LockHolder | null) => void;
+let listener: LockListener = () => {};
+
+/** Tells of every lock of this thread, so that whoever outlives it can release what it leaves. */
+export function watchLocks(told: LockListener): void {
+  listener = told;
+}
+
+/**
+ * Releases the lock of a thread of this process that has ended: out of memory, for one, no exit hook runs, and the process
+ * that the lock names lives on. A lock that somebody else has taken since stays.
+ */
+export function releaseLeftLock(folder: string, holder: LockHolder): void {
+  try {
+    while (JSON.stringify(readLock(folder)) === JSON.stringify(holder)) takeOver(folder, holder);
+  } catch {
+    // The folder is gone, or its file system failed: nothing is left to release, or nothing can.
+  }
+}
+
 /**
  * Takes the folder for this process, so that two writers never share it. A lock whose process has ended on this host is taken over.
  * @returns a function that releases the lock; process exit releases it too
@@ -26,8 +47,9 @@ let exitHook = false;
  */
 export function takeLock(folder: string): () => void {
   const file = path.join(folder, LOCK_NAME);
+  const own = identify(process.pid);
   for (;;) {
-    if (create(file)) break;
+    if (create(file, own)) break;
     const holder = readLock(folder);
     if (holder === 'absent') continue;
     if (holder === 'half-written') {
@@ -38,6 +60,7 @@ export function takeLock(folder: string): () => void {
     takeOver(folder, holder);
   }
   held.add(file);
+  listener(folder, own);
   if (!exitHook) {
     exitHook = true;
     process.on('exit', () => {
@@ -45,7 +68,9 @@ export function takeLock(folder: string): () => void {
     });
   }
   return () => {
-    if (held.delete(file)) fs.rmSync(file, { force: true });
+    if (!held.delete(file)) return;
+    fs.rmSync(file, { force: true });
+    listener(folder, null);
   };
 }
 
@@ -55,8 +80,8 @@ export function lockHolder(folder: string): LockHolder | null {
   return typeof holder === 'object' && isAlive(holder) ? holder : null;
 }
 
-/** Creates the lock file with our name in it; false when there is one already. */
-function create(file: string): boolean {
+/** Creates the lock file with the name in it; false when there is one already. */
+function create(file: string, own: LockHolder): boolean {
   return withFileErrors(file, () => {
     let fd: number;
     try {
@@ -66,7 +91,7 @@ function create(file: string): boolean {
       throw error;
     }
     try {
-      fs.writeSync(fd, `${JSON.stringify(identify(process.pid))}\n`);
+      fs.writeSync(fd, `${JSON.stringify(own)}\n`);
       fs.fsyncSync(fd);
     } catch (error) {
       fs.rmSync(file, { force: true });
@@ -97,7 +122,7 @@ function readLock(folder: string): LockHolder | 'absent' | 'half-written' | 'bro
 }
 
 /**
- * Removes a dead process's lock. Only the maker of the guard file may do so, and only after reading the lock again:
+ * Removes a dead holder's lock. Only the maker of the guard file may do so, and only after reading the lock again:
  * otherwise two takers could each remove the lock that the other has just made.
  */
 function takeOver(folder: string, seen: LockHolder | 'broken'): void {

@@ -118,4 +118,24 @@ describe('an engine that breaks fails every call', () => {
     }
     await expect(engine.call('score', scoring())).rejects.toThrow('the engine');
   });
+
+  test('without a word, as a thread out of memory ends, and the run folder is free again', async () => {
+    const params = endless('gone');
+    const lock = path.join(params.out, 'run.lock');
+    // The engine itself, which ends with none of its exit hooks run, once the folder is held and a trace has been told of.
+    const doomed = `import fs from 'node:fs';
+      import { parentPort } from 'node:worker_threads';
+      const post = parentPort.postMessage.bind(parentPort);
+      parentPort.postMessage = (message) => {
+        post(message);
+        if (message.kind !== 'event' || message.event.event !== 'trace' || !fs.existsSync(${JSON.stringify(lock)})) return;
+        process.removeAllListeners('exit');
+        process.exit(3);
+      };
+      await import(${JSON.stringify(WORKER.href)});`;
+    const engine = start(new URL(`data:text/javascript,${encodeURIComponent(doomed)}`));
+    await expect(engine.call('generate', params)).rejects.toThrow('the engine ended (exit code 3)');
+    expect(fs.existsSync(path.join(params.out, 'manifest.json'))).toBe(true);
+    expect(fs.existsSync(lock)).toBe(false);
+  });
 });

@@ -4,7 +4,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
-import { lockHolder, takeLock } from '../../server/runs/lock.ts';
+import {
+  type LockHolder,
+  lockHolder,
+  releaseLeftLock,
+  takeLock,
+  watchLocks,
+} from '../../server/runs/lock.ts';
 import { temporaryFolder } from './folders.ts';
 
 const root = temporaryFolder();
@@ -51,6 +57,23 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
+test('what a thread left behind is released, and what somebody has taken since is not', () => {
+  const folder = fs.mkdtempSync(path.join(root, 'run-'));
+  const told: (LockHolder | null)[] = [];
+  watchLocks((_, holder) => told.push(holder));
+  takeLock(folder);
+  const [left] = told;
+  releaseLeftLock(folder, left!);
+  expect(lockHolder(folder)).toBeNull();
+  const since = { ...left!, started: new Date(Date.parse(left!.started) + 1).toISOString() };
+  fs.writeFileSync(path.join(folder, 'run.lock'), JSON.stringify(since));
+  releaseLeftLock(folder, left!);
+  expect(lockHolder(folder)).toEqual(since);
+  fs.rmSync(folder, { recursive: true });
+  releaseLeftLock(folder, since);
+  watchLocks(() => {});
+});
+
 test('a process of another host is believed to live, and the message says what to do', () => {
   const folder = lockedBy({ pid: deadPid(), host: 'elsewhere' });
   expect(() => takeLock(folder)).toThrow(/on elsewhere since .* delete run\.lock/);
@@ -74,15 +97,15 @@ test('of many processes that find a dead lock exactly one takes it', async () =>
     const [folder, at] = process.argv.slice(2);
     while (Date.now() < Number(at));
     try { takeLock(folder); process.stdout.write('taken'); } catch { process.stdout.write('refused'); }
-    setTimeout(() => {}, 1500);`;
+    process.stdin.resume();`;
   const stdin = { contents, resolveDir: '.' };
   await build({ stdin, outfile: taker, bundle: true, platform: 'node', format: 'esm' });
   for (let round = 0; round < 3; round++) {
     const folder = lockedBy({ pid: deadPid() });
     const at = String(Date.now() + 700);
+    const takers = Array.from({ length: 8 }, () => spawn(process.execPath, [taker, folder, at]));
     const outcomes = await Promise.all(
-      Array.from({ length: 8 }, () => {
-        const child = spawn(process.execPath, [taker, folder, at]);
+      takers.map((child) => {
         return new Promise<string>((resolve) => {
           child.stdout.on('data', (data) => resolve(String(data)));
           child.on('error', (error) => resolve(error.message));
@@ -90,6 +113,8 @@ test('of many processes that find a dead lock exactly one takes it', async () =>
         });
       }),
     );
+    // Nobody ends before all have tried: what it held would be free.
+    for (const child of takers) child.stdin.end();
     expect(outcomes.sort()).toEqual([...Array(7).fill('refused'), 'taken']);
   }
 });

@@ -28,6 +28,26 @@ export function relativeByNorm(actual: ArrayLike<number>, expected: ArrayLike<nu
   return Math.hypot(...difference) / Math.hypot(...Array.from(expected));
 }
 
+/**
+ * Largest difference over the largest expected entry of its own kind and layer, so that no kind hides behind a larger.
+ * @param actual flat, by ComponentSpace
+ */
+export function relativeByLayer(actual: ArrayLike<number>, expected: PerComponent): number {
+  const all = Array.from(actual);
+  let at = 0;
+  const errors = componentKinds.flatMap((kind) => {
+    const { shape, data } = expected[kind];
+    const [layers, width] = shape as [number, number];
+    return Array.from({ length: layers }, (_, layer) => {
+      const row = all.slice(at, at + width);
+      at += width;
+      return relative(row, data.subarray(layer * width, (layer + 1) * width));
+    });
+  });
+  if (at !== all.length) throw new Error(`${all.length} numbers where ${at} are expected`);
+  return Math.max(...errors);
+}
+
 /** By ComponentSpace. */
 export function flat(values: PerComponent): Float32Array {
   return Float32Array.from(componentKinds.flatMap((kind) => [...values[kind].data]));

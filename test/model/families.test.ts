@@ -160,7 +160,7 @@ describe.each(oracleNames)('tensors of %s', (name) => {
   });
 });
 
-test('gate point: behind the norm where queries and keys have one', async () => {
+test('gate point: behind the norm where every head of queries and keys has its own', async () => {
   const points = await Promise.all(
     familyNames.map(async (name) => [name, (await Model.load(loadOracle(name).folder)).arch.gatePoint]),
   );
@@ -170,7 +170,7 @@ test('gate point: behind the norm where queries and keys have one', async () => 
     qwen3: 'norm',
     gemma2: 'projection',
     gemma3: 'norm',
-    olmo2: 'norm',
+    olmo2: 'projection',
     phi3: 'projection',
   });
 });

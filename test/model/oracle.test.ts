@@ -8,7 +8,7 @@ import { attributePairs } from '../../server/inspect/attribute.ts';
 import { MaskSteps } from '../../server/mask/step.ts';
 import { Model } from '../../server/model/model.ts';
 import { loadOracle, oracleNames } from '../oracle.ts';
-import { flat, maxAbs, relative } from './compare.ts';
+import { flat, maxAbs, relative, relativeByLayer } from './compare.ts';
 import { asPairs } from './pairs.ts';
 
 describe.each(oracleNames)('%s', (name) => {
@@ -71,6 +71,7 @@ describe.each(oracleNames)('%s', (name) => {
       byMask[at % size]! += (2 * g) / pairs.length;
     });
     expect(relative(byMask, flat(grad))).toBeLessThan(1e-5);
+    expect(relativeByLayer(byMask, grad)).toBeLessThan(1e-4);
   });
 
   test('attribution to prefix tokens and to components', async () => {
@@ -89,6 +90,7 @@ describe.each(oracleNames)('%s', (name) => {
       });
     });
     expect(relative(byMask, flat(oracle.mask.ones.grad))).toBeLessThan(1e-5);
+    expect(relativeByLayer(byMask, oracle.mask.ones.grad)).toBeLessThan(1e-4);
   });
 });
 

@@ -31,8 +31,9 @@ export interface Architecture extends Traits {
   readonly attentionSoftcap: number | null;
   readonly finalSoftcap: number | null;
   /**
-   * Where a mask's gates stand on queries and keys: on the projection's output, or behind its norm, which undoes any
-   * factor before it (arXiv 2512.16914, stage 2). Values and neurons have no norm and are gated alike everywhere.
+   * Where a mask's gates stand on queries and keys: on the projection's output (arXiv 2512.16914, stage 2), or behind
+   * a norm of each head, which undoes any factor before it. A norm of all heads together does not: a head's factor
+   * changes its share. Values and neurons have no norm and are gated alike everywhere.
    */
   readonly gatePoint: 'projection' | 'norm';
 }

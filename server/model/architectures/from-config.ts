@@ -35,6 +35,6 @@ export function fromConfig(config: ModelConfig, traits: Partial<Traits> = {}): A
     attentionScale: 1 / Math.sqrt(config.queryScalar),
     attentionSoftcap: config.attentionSoftcap,
     finalSoftcap: config.finalSoftcap,
-    gatePoint: layout.qkNorm === 'none' ? 'projection' : 'norm',
+    gatePoint: layout.qkNorm === 'head' ? 'norm' : 'projection',
   };
 }

@@ -158,16 +158,19 @@ export function checkpointFolder(name: OracleName): string {
 }
 
 export function loadOracle<N extends OracleName>(name: N): OracleOf<N> {
-  const base = join(fixtures, 'oracles', name);
+  return { ...readDocument<OracleOf<N>>(join(fixtures, 'oracles', name)), folder: checkpointFolder(name) };
+}
+
+/** What fixtures/store.py has written as BASE.json and BASE.safetensors. */
+export function readDocument<T>(base: string): T {
   const arrays = readArrays(`${base}.safetensors`);
-  const document = JSON.parse(readFileSync(`${base}.json`, 'utf8'), (_key, value) => {
+  return JSON.parse(readFileSync(`${base}.json`, 'utf8'), (_key, value) => {
     const key: unknown = value?.$tensor;
     if (typeof key !== 'string') return value;
     const array = arrays.get(key);
     if (!array) throw new Error(`${base}.safetensors has no ${key}`);
     return array;
   });
-  return { ...document, folder: checkpointFolder(name) };
 }
 
 /** On purpose not the product's reader: an oracle must not depend on what it judges. Float32 only. */

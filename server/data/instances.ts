@@ -2,14 +2,25 @@
  * Fresh instances of GSM-Symbolic templates. Apple published the templates but no generator; where its semantics show
  * only in the published instances, those were followed.
  */
+import { breathe, type Signal } from '../control.ts';
 import { InputError } from '../errors.ts';
 import { Rng } from '../random.ts';
 import { parseTarget } from './answers.ts';
+import { UniqueIds } from './fields.ts';
+import { readJson } from './files.ts';
 import { evaluate, mentions, type Scope, toValue } from './symbolic/evaluate.ts';
 import { DEFAULT_LISTS } from './symbolic/lists.ts';
 import { ExpressionError } from './symbolic/syntax.ts';
 import { asNum, DivisionByZero, isPair, needList, show, truthy, type Value } from './symbolic/values.ts';
-import { type Assignment, type Formula, failure, type Pattern, type SymbolicTemplate } from './templates.ts';
+import {
+  type Assignment,
+  type Formula,
+  failure,
+  type Pattern,
+  readTemplate,
+  type SymbolicTemplate,
+  templateFiles,
+} from './templates.ts';
 
 /** A fresh instance, with the fields of the published ones, so that `readProblems` reads it. */
 export interface SymbolicInstance {
@@ -55,6 +66,47 @@ export function makeInstances(
     instances.push({ id, instance, question, answer, original_id, original_question, original_answer });
   }
   return instances;
+}
+
+/**
+ * Fresh instances of every template of a file or folder, template by template, each with the file that it is made from.
+ *
+ * @param count instances of every template
+ * @throws InputError as `makeInstances`, and for two templates of the same original question
+ */
+export async function* freshInstances(
+  source: string,
+  count: number,
+  seed: string | number,
+  { signal, onTemplate, ...options }: InstanceOptions & Instancing,
+): AsyncGenerator<{ where: string; instance: SymbolicInstance }> {
+  const files = await templateFiles(source);
+  const ids = new UniqueIds();
+  for (const [i, file] of files.entries()) {
+    await breathe(signal);
+    const template = await readTemplate(file);
+    ids.add(template.id_orig, file);
+    for (const instance of makeInstances(template, count, seed, options)) yield { where: file, instance };
+    onTemplate?.(i + 1, files.length);
+  }
+}
+
+interface Instancing {
+  signal: Signal;
+  /** Hears how many of how many templates are done. */
+  onTemplate?: (done: number, total: number) => void;
+}
+
+/** Lists by name from a JSON file. @throws InputError for anything else in it */
+export async function readLists(path: string): Promise<Record<string, unknown[]>> {
+  const json = await readJson(path);
+  const isLists =
+    typeof json === 'object' &&
+    json !== null &&
+    !Array.isArray(json) &&
+    Object.values(json).every(Array.isArray);
+  if (isLists) return json as Record<string, unknown[]>;
+  throw new InputError(path, 'is not an object of lists', 'Give {"names_female": ["..."], ...}.');
 }
 
 class Generator {

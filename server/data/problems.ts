@@ -1,7 +1,7 @@
 import { InputError } from '../errors.ts';
 import { parseTarget } from './answers.ts';
 import { Fields, UniqueIds } from './fields.ts';
-import { readJsonl } from './jsonl.ts';
+import { type JsonlLine, readJsonl } from './jsonl.ts';
 import type { Problem, Split } from './records.ts';
 import { assignSplits, SPLITS, type SplitShares } from './splits.ts';
 
@@ -37,7 +37,15 @@ export const DEFAULT_TEMPLATE = 'Q: {question}\nA:';
  * @throws InputError `path:line` for a broken record, a duplicate id, an answer without a number, or a split that only
  *   some records have
  */
-export async function readProblems(path: string, options: ProblemOptions = {}): Promise<ProblemSet> {
+export function readProblems(path: string, options: ProblemOptions = {}): Promise<ProblemSet> {
+  return asProblems(readJsonl(path), options);
+}
+
+/** The problems of records that stand in a file or are made from one. InputError as `readProblems`. */
+export async function asProblems(
+  lines: AsyncIterable<JsonlLine>,
+  options: ProblemOptions = {},
+): Promise<ProblemSet> {
   const template = options.template ?? DEFAULT_TEMPLATE;
   if (!template.includes('{question}')) {
     throw new InputError('prompt template', 'has no {question}', 'Put {question} where the question goes.');
@@ -46,7 +54,7 @@ export async function readProblems(path: string, options: ProblemOptions = {}): 
   const ids = new UniqueIds();
   let format: ProblemFormat | undefined;
   let splitInFile: boolean | undefined;
-  for await (const { where, line, record } of readJsonl(path)) {
+  for await (const { where, line, record } of lines) {
     const fields = new Fields(where, record);
     format ??= detect(fields);
     const problem: Problem = {

@@ -2,9 +2,11 @@
  * GSM-Symbolic annotated templates (Mirzadeh et al., arXiv 2410.05229; apple/ml-gsm-symbolic), read from the user's
  * disk and parsed; instances.ts fills them in.
  */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { InputError } from '../errors.ts';
 import { Fields } from './fields.ts';
-import { readJson } from './files.ts';
+import { readError, readJson } from './files.ts';
 import type { JsonObject } from './jsonl.ts';
 import { mentions, RANDOM } from './symbolic/evaluate.ts';
 import { type Expression, ExpressionError, parseExpression } from './symbolic/syntax.ts';
@@ -39,6 +41,21 @@ export interface SymbolicTemplate {
   /** Each with the number of assignments after which all its variables are known. */
   conditions: { formula: Formula; after: number }[];
   answer: Formula;
+}
+
+/**
+ * The template files of a source: the file itself, or those of a folder (*.json, in the order of their names).
+ * @throws InputError for a folder without any
+ */
+export async function templateFiles(source: string): Promise<string[]> {
+  try {
+    if (!(await stat(source)).isDirectory()) return [source];
+    const names = (await readdir(source)).filter((name) => name.endsWith('.json')).sort();
+    if (names.length > 0) return names.map((name) => join(source, name));
+  } catch (error) {
+    throw readError(source, error);
+  }
+  throw new InputError(source, 'has no templates (*.json)', 'Name the folder that they are in.');
 }
 
 /**

@@ -32,9 +32,12 @@ export interface ReadyEvent {
   threads: number;
 }
 
+/** A file, a source of pairs (a folder has some), or a folder with the files that are read of it. */
+type Source = string | { path: string; files: readonly string[] };
+
 export interface Work {
   /** Files that are read, by role; a resumed run must read the same. Those of one stage: `STAGE.ROLE`. */
-  data: Readonly<Record<string, string>>;
+  data: Readonly<Record<string, Source>>;
   /** Settings of the stages. */
   stages: RunSetup['stages'];
   /** Stages to start over though they are finished; none unless given. */
@@ -79,21 +82,27 @@ export function inRunFolder<P, R>(
   });
 }
 
-async function sources(files: Readonly<Record<string, string>>): Promise<RunSetup['data']> {
+async function sources(data: Work['data']): Promise<RunSetup['data']> {
   const found: RunSetup['data'] = {};
-  for (const [role, file] of Object.entries(files)) {
-    found[role] = { path: path.resolve(file), hash: await hashSource(file) };
+  for (const [role, source] of Object.entries(data)) {
+    const folder = typeof source === 'string' ? source : source.path;
+    found[role] = { path: path.resolve(folder), hash: await hashSource(source) };
   }
   return found;
 }
 
-/** A folder is a source of pairs: the hash is of the names and contents of the files that are read of it. */
-async function hashSource(source: string): Promise<string> {
+/** Of a folder the hash is of the names and contents of the files that are read of it. */
+async function hashSource(source: Source): Promise<string> {
+  if (typeof source !== 'string') return hashFiles(source.path, source.files);
   if (!statSync(source, { throwIfNoEntry: false })?.isDirectory()) return hashFile(source);
   const { pairs, documents } = await pairFiles(source);
+  return hashFiles(source, [...(pairs === null ? [] : [pairs]), ...documents]);
+}
+
+async function hashFiles(folder: string, files: readonly string[]): Promise<string> {
   const sha = createHash('sha256');
-  for (const file of [...(pairs === null ? [] : [pairs]), ...documents]) {
-    const name = path.relative(source, file).split(path.sep).join('/');
+  for (const file of files) {
+    const name = path.relative(folder, file).split(path.sep).join('/');
     sha.update(`${name}\0${await hashFile(file)}\n`);
   }
   return sha.digest('hex');

@@ -18,6 +18,7 @@ const PATHS: readonly (readonly (string | number)[])[] = [
   ['problems', 'val'],
   ['problems', 'test'],
   ['problems', 'unseen'],
+  ['problems', 'templates'],
   ['controls'],
   ['controls', 'test'],
   ['controls', 'guard'],

@@ -145,6 +145,8 @@ describe('paths', () => {
       { ...minimal, problems: { train: 'problems.jsonl', val: 'problems.jsonl' } },
       'field "problems.test": is missing',
     ],
+    [{ ...minimal, problems: { templates: 'model' } }, 'field "problems.count": is missing'],
+    [{ ...minimal, problems: { templates: 'nowhere', count: 1 } }, 'field "problems.templates": '],
     [{ problems: 'problems.jsonl' }, 'field "model": is missing'],
     [{ ...minimal, template: 'no place' }, 'field "template": is "no place". Put {question}'],
     [[minimal], 'is [{'],
@@ -188,6 +190,14 @@ describe('the plan of a run', () => {
     });
     expect(plan.watch).toEqual([{ path: path.join(root, 'facts.jsonl'), name: 'watched' }]);
     expect(plan.text).toEqual([path.join(root, 'text.jsonl')]);
+  });
+
+  test('templates give every split fresh instances', async () => {
+    const plan = planRun(await read({ ...minimal, problems: { templates: 'model', count: 9 } }));
+    const from = path.join(root, 'model');
+    expect(plan.problems.validation).toEqual({ file: from, instances: 9, split: 'val', limit: null });
+    expect(plan.problems.train).toEqual({ ...plan.problems.validation, split: 'train' });
+    expect(plan.problems.test).toEqual({ ...plan.problems.validation, split: 'test' });
   });
 
   test('what is given beside the file comes first, field by field', async () => {

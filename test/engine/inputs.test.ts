@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { neverAborted } from '../../server/control.ts';
 import { loadControls, loadText, splitControls } from '../../server/engine/inputs/controls.ts';
 import { loadProblems } from '../../server/engine/inputs/problems.ts';
 import { chooseDevice, type DeviceReport } from '../../server/onnx/devices.ts';
@@ -123,23 +124,24 @@ describe('problems', () => {
     { question: 'Two?', answer: '#### 2' },
   ]);
   const all = { file, split: null, limit: null };
+  const run = { seed: 0, signal: neverAborted };
 
   test('few-shot examples stand before every question', async () => {
     const examples = write('shots.jsonl', [{ question: 'Three?', answer: 'It is 3. #### 3' }]);
-    const [first] = await loadProblems(all, { template: null, fewShot: examples }, 0);
+    const [first] = await loadProblems(all, { template: null, fewShot: examples }, run);
     expect(first!.prompt).toBe('Q: Three?\nA: It is 3. #### 3\n\nQ: One?\nA:');
     const text = write('shots.txt', 'As it is.\n');
-    const [other] = await loadProblems(all, { template: 'What: {question}', fewShot: text }, 0);
+    const [other] = await loadProblems(all, { template: 'What: {question}', fewShot: text }, run);
     expect(other!.prompt).toBe('As it is.\nWhat: One?');
   });
 
   test('a split without problems is refused', async () => {
     const prompts = { template: null, fewShot: null };
     const single = write('single.jsonl', [{ prompt: 'a', answer: '1', split: 'train' }]);
-    await expect(loadProblems({ file: single, split: 'test', limit: null }, prompts, 0)).rejects.toThrow(
+    await expect(loadProblems({ file: single, split: 'test', limit: null }, prompts, run)).rejects.toThrow(
       'single.jsonl: has no problems of split test',
     );
-    expect(await loadProblems({ ...all, limit: 1 }, prompts, 0)).toHaveLength(1);
+    expect(await loadProblems({ ...all, limit: 1 }, prompts, run)).toHaveLength(1);
   });
 });
 

@@ -5,6 +5,7 @@ import { documents } from './documents.ts';
 import { evaluate } from './evaluate.ts';
 import { generate } from './generate.ts';
 import { attribute, diff, score } from './inspect.ts';
+import { instances } from './instances.ts';
 import { localize } from './localize.ts';
 import { mask } from './mask.ts';
 import { apply, exportCommand, revert } from './patch.ts';
@@ -21,6 +22,7 @@ export const COMMANDS = {
   evaluate,
   benchmark,
   merge,
+  instances,
   documents,
   score,
   attribute,

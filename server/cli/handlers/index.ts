@@ -4,6 +4,7 @@ import { benchmarkHandlers } from './benchmark.ts';
 import { deviceHandlers } from './devices.ts';
 import { diffHandlers } from './diff.ts';
 import { documentHandlers } from './documents.ts';
+import { instanceHandlers } from './instances.ts';
 import { mergeHandlers } from './merge.ts';
 import { patchHandlers } from './patch.ts';
 import { runHandlers } from './run.ts';
@@ -15,6 +16,7 @@ import { stageHandlers } from './stages.ts';
 export const handlers: Handlers = {
   ...runHandlers,
   ...stageHandlers,
+  ...instanceHandlers,
   ...documentHandlers,
   ...benchmarkHandlers,
   ...scoreHandlers,

@@ -12,6 +12,7 @@ import {
   evaluateFields,
   generateFields,
   guardFields,
+  INSTANCES,
   loraFields,
   maskFields,
   SEED,
@@ -20,6 +21,7 @@ import {
 import { PRESETS } from './settings.ts';
 import {
   type Bounds,
+  byField,
   either,
   integer,
   type JsonSchema,
@@ -167,14 +169,29 @@ const experiment = object(
     model: pathTo('folder', 'Hugging Face folder of the model'),
     problems: either(
       problemFile('all problems; without splits of their own they are split by seed, per template'),
-      object(
-        {
-          train: problemFile('problems that traces and pairs come from'),
-          val: problemFile('problems that choose the best step'),
-          test: problemFile('problems that score the result'),
-        },
-        { unseen: problemFile('further test problems, such as templates that no pair comes from') },
-        'problem files; every record of each is used',
+      byField(
+        'templates',
+        object(
+          {
+            templates: pathTo(
+              'file or folder',
+              'annotated templates of GSM-Symbolic: a JSON file, or a folder of them',
+            ),
+            count: integer(INSTANCES),
+          },
+          {},
+          'fresh instances of templates, drawn by the seed and split by it, per template',
+        ),
+        object(
+          {
+            train: problemFile('problems that traces and pairs come from'),
+            val: problemFile('problems that choose the best step'),
+            test: problemFile('problems that score the result'),
+          },
+          { unseen: problemFile('further test problems, such as templates that no pair comes from') },
+          'problem files; every record of each is used',
+        ),
+        'fresh instances of templates, or a file for each split',
       ),
       'the target task',
     ),

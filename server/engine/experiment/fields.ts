@@ -103,6 +103,7 @@ export const about = {
 } as const;
 
 export const SEED = { about: 'seed of everything random', min: 0, max: 4_294_967_295 } satisfies Bounds;
+export const INSTANCES = { about: 'instances of every template', min: 1, max: 100_000 } satisfies Bounds;
 export const THREADS = { about: 'CPU threads', min: 1, max: 1024 } satisfies Bounds;
 
 /** `auto`, and the execution providers. */

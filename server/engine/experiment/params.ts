@@ -33,13 +33,12 @@ export function planRun(experiment: Experiment, given: SettingsOverrides = {}): 
 
 function problemsOf(problems: Experiment['problems'], limit: number | null): RunPlan['problems'] {
   const part = (file: string, split: ProblemsRef['split']): ProblemsRef => ({ file, split, limit });
-  if (typeof problems === 'string') {
-    return {
-      train: part(problems, 'train'),
-      validation: part(problems, 'val'),
-      test: part(problems, 'test'),
-      further: {},
-    };
+  if (typeof problems === 'string' || 'templates' in problems) {
+    const set = (split: ProblemsRef['split']): ProblemsRef =>
+      typeof problems === 'string'
+        ? part(problems, split)
+        : { ...part(problems.templates, split), instances: problems.count };
+    return { train: set('train'), validation: set('val'), test: set('test'), further: {} };
   }
   const { train, val, test, unseen } = problems;
   return {

@@ -168,6 +168,17 @@ export function either<A, B>(a: Spec<A>, b: Spec<B>, about: string): Spec<A | B>
   };
 }
 
+/** An object of one of two kinds: the first where it has the field that tells it. */
+export function byField<A, B>(field: string, a: Spec<A>, b: Spec<B>, about: string): Spec<A | B> {
+  return {
+    schema: { anyOf: [a.schema, b.schema], description: about },
+    read: (value, place) => {
+      const has = typeof value === 'object' && value !== null && Object.hasOwn(value, field);
+      return has ? a.read(value, place) : b.read(value, place);
+    },
+  };
+}
+
 function jsonType(value: unknown): string {
   if (value === null) return 'null';
   return Array.isArray(value) ? 'array' : typeof value;

@@ -63,7 +63,10 @@ export const amplify =
               traces: all.filter(
                 ({ id, correct, decoding }) => correct && decoding.strategy === 'greedy' && !excluded.has(id),
               ),
-              validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, seed),
+              validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, {
+                seed,
+                signal: context.signal,
+              }),
               guard: await loadControls(watch, null),
             },
           },

@@ -66,7 +66,7 @@ export const evaluate =
       async ({ model }) => ({
         prepared: {
           suites: {
-            problems: { test: await loadProblems(ref, prompts, seed) },
+            problems: { test: await loadProblems(ref, prompts, { seed, signal: context.signal }) },
             controls: await loadControls(controls, controlLimit),
           },
           models: {

@@ -28,7 +28,7 @@ export const generate =
       params,
       context,
       async () => ({
-        prepared: await loadProblems(ref, prompts, seed),
+        prepared: await loadProblems(ref, prompts, { seed, signal: context.signal }),
         work: {
           data: dataOf('generate', { problems: ref.file, fewShot: prompts.fewShot }),
           stages: {

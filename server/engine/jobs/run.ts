@@ -1,5 +1,7 @@
 import path from 'node:path';
+import type { Signal } from '../../control.ts';
 import { collect } from '../../data/jsonl.ts';
+import { templateFiles } from '../../data/templates.ts';
 import { readTraces } from '../../data/traces.ts';
 import { InputError } from '../../errors.ts';
 import { readMaskFile } from '../../mask/mask-file.ts';
@@ -24,7 +26,15 @@ import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
-import { dataOf, inRunFolder, numbered, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
+import {
+  dataOf,
+  inRunFolder,
+  numbered,
+  type ReadyEvent,
+  type RunParams,
+  roles,
+  type Work,
+} from '../run-folder.ts';
 
 export interface RunAllParams extends RunParams {
   problems: {
@@ -87,10 +97,13 @@ export const run =
       params,
       context,
       async ({ model }) => ({
-        prepared: checked(params, { ...(await loadData(params)), given: await loadGiven(params, model) }),
+        prepared: checked(params, {
+          ...(await loadData(params, context.signal)),
+          given: await loadGiven(params, model),
+        }),
         work: {
           data: {
-            ...Object.fromEntries(Object.entries(files).map(([name, ref]) => [name, ref.file])),
+            ...(await problemSources(files)),
             ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
             ...roles('controls', controls),
             ...roles('watch', watch ?? []),
@@ -130,21 +143,33 @@ function withData(
   const { problems, prompts, controlLimit, from, circuit, endpoint = null } = params;
   const served = servedModel(endpoint);
   const { generate, localize, mask, evaluate, ...rest } = stages;
-  const { limit, split } = problems.train;
+  const { limit, split, instances } = problems.train;
+  const drawn = instances === undefined ? {} : { instances };
   // A stage whose results are taken over depends on none of its settings.
   const imported = { imported: true };
   return {
-    generate: from === null ? { ...generate, limit, split, template: prompts.template, ...served } : imported,
+    generate:
+      from === null
+        ? { ...generate, limit, split, template: prompts.template, ...drawn, ...served }
+        : imported,
     localize: pairsOf(params) === null ? { ...localize, ...served } : imported,
     mask: circuit === null ? mask : imported,
     ...rest,
-    evaluate: { ...evaluate, limit: problems.test.limit, controlLimit },
+    evaluate: { ...evaluate, limit: problems.test.limit, controlLimit, ...drawn },
   };
 }
 
 /** A run's own pairs come with its traces, unless others are given. */
 function pairsOf({ pairs, from }: RunAllParams): string | null {
   return pairs ?? from;
+}
+
+async function problemSources(files: Readonly<Record<string, ProblemsRef>>): Promise<Work['data']> {
+  const sources: Record<string, Work['data'][string]> = {};
+  for (const [name, { file, instances }] of Object.entries(files)) {
+    sources[name] = instances === undefined ? file : { path: file, files: await templateFiles(file) };
+  }
+  return sources;
 }
 
 /** What is taken over, by the stage that it stands for. */
@@ -202,26 +227,22 @@ function redone({ redo, variants }: RunAllParams): string[] {
   return names.slice(names.indexOf(redo));
 }
 
-async function loadData({
-  problems,
-  prompts,
-  controls,
-  watch,
-  text,
-  controlLimit,
-  seed,
-}: RunAllParams): Promise<RunData> {
+async function loadData(
+  { problems, prompts, controls, watch, text, controlLimit, seed }: RunAllParams,
+  signal: Signal,
+): Promise<RunData> {
+  const load = (ref: ProblemsRef) => loadProblems(ref, prompts, { seed, signal });
   const further: Record<string, Awaited<ReturnType<typeof loadProblems>>> = {};
   for (const [name, ref] of Object.entries(problems.further)) {
-    further[name] = await loadProblems(ref, prompts, seed);
+    further[name] = await load(ref);
   }
   const items = await loadControls(controls, controlLimit);
   // What is not given comes out of the scoring suites: no item may serve two ends.
   const parts = splitControls(items, seed, { guard: watch === null, text: text === null });
   return {
-    train: await loadProblems(problems.train, prompts, seed),
-    validation: await loadProblems(problems.validation, prompts, seed),
-    test: { test: await loadProblems(problems.test, prompts, seed), ...further },
+    train: await load(problems.train),
+    validation: await load(problems.validation),
+    test: { test: await load(problems.test), ...further },
     guard: watch === null ? parts.guard : await loadControls(watch, controlLimit),
     controls: parts.test,
     text: text === null ? parts.text : await loadText(text),

@@ -1,23 +1,27 @@
 /** `npm run bench -- --quick`, without PyTorch. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { median, Report, ratio, spread } from './measure.ts';
 
-test('prints a figure for every case and leaves nothing behind', () => {
+beforeAll(() => {
+  execFileSync(process.execPath, ['build.mjs', 'bench']);
+});
+
+/** The arguments and options of a run whose temporary files go to a folder of the test's. */
+function bench(...flags: string[]) {
   const temporary = mkdtempSync(join(tmpdir(), 'bench-'));
   onTestFinished(() => rmSync(temporary, { recursive: true }));
-  execFileSync(process.execPath, ['build.mjs', 'bench']);
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['dist/bench.mjs', '--quick', '--repeats', '2', '--only', 'mask,shared,rows,decode,memory,branching'],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, CCA_PYTHON: 'no-such-python', TMPDIR: temporary, TEMP: temporary },
-    },
-  );
+  const env = { ...process.env, CCA_PYTHON: 'no-such-python', TMPDIR: temporary, TEMP: temporary };
+  return { args: ['dist/bench.mjs', '--quick', '--repeats', '2', ...flags], env, temporary };
+}
+
+test('prints a figure for every case and leaves nothing behind', () => {
+  const { args, env, temporary } = bench('--only', 'mask,shared,rows,decode,memory,branching');
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
   expect(stderr).toBe('');
   expect(status).toBe(0);
   expect(readdirSync(temporary)).toEqual([]);
@@ -38,6 +42,61 @@ test('prints a figure for every case and leaves nothing behind', () => {
   expect(Number(difference)).toBeLessThan(1e-5);
   expect(Number(/peak, MB +(\d+)/.exec(stdout)?.[1])).toBeGreaterThan(30);
   expect(/same pairs +(\w+)/.exec(stdout)?.[1]).toBe('yes');
+});
+
+test('sizes: figures of every model and dtype beside their bounds, and nothing left behind', () => {
+  const { args, env, temporary } = bench('--only', 'sizes', '--dtype', 'bf16,f32');
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(readdirSync(temporary)).toEqual([]);
+  const models = stdout.split('\n\n').slice(1);
+  expect(models.map((block) => block.split('\n')[0])).toEqual(['Tiny shapes, bf16', 'Tiny shapes, f32']);
+  for (const block of models) {
+    const lines = block.split('\n').filter((line) => line.includes(' / '));
+    expect(lines.map((line) => line.slice(0, 46).trim())).toEqual([
+      'memory bandwidth, GB/s',
+      'products of 128 x 128, GFLOP/s',
+      'load until the first token, seconds',
+      'peak memory, MB',
+      'peak memory with prefill and decoding, MB',
+      'peak memory of the mask steps, MB',
+      'prefill of 24 tokens, tokens/s',
+      expect.stringMatching(/^bound by/),
+      'decoding, batch 1, tokens/s',
+      expect.stringMatching(/^bound by/),
+      'decoding, batch 4, tokens/s',
+      expect.stringMatching(/^bound by/),
+      'mask step, 4 prefixes of 20, seconds',
+      expect.stringMatching(/^bound by/),
+      'mask step, 4 prefixes of 40, seconds',
+      expect.stringMatching(/^bound by/),
+    ]);
+    for (const line of lines) {
+      const [least, middle, most] = /(\d[\d.e-]*) \/ (\d[\d.e-]*) \/ (\d[\d.e-]*)(?= {3}n \d+$| %$)/
+        .exec(line)!
+        .slice(1)
+        .map(Number);
+      expect(least, line).toBeGreaterThan(0);
+      expect(middle, line).toBeGreaterThanOrEqual(least!);
+      expect(most, line).toBeGreaterThanOrEqual(middle!);
+    }
+  }
+});
+
+test.skipIf(process.platform === 'win32')('Ctrl-C leaves no checkpoint behind', async () => {
+  const { args, env, temporary } = bench('--only', 'sizes');
+  const run = spawn(process.execPath, args, { env });
+  const closed = once(run, 'close');
+  let printed = '';
+  run.stdout.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+    // The first child process is at work then.
+    if (printed.includes('written in')) run.kill('SIGINT');
+  });
+  expect(await closed).toEqual([130, null]);
+  expect(printed).not.toContain('bound by');
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 test('ratios of medians with the extremes that the repeats allow', () => {

@@ -3,13 +3,18 @@
  *
  *     npm run bench -- [--quick] [--only mask,shared,rows,decode,memory,branching] [--repeats N] [--threads N] [--demo DIR]
  *         [--torch-micro-batch N]
+ *     npm run bench -- --only sizes [--params 0.5,1.5] [--dtype bf16,f32] [--repeats N] [--threads N]
  *
  * Where python3, or the Python that CCA_PYTHON names, has PyTorch, its figures stand beside ours. Figures are
  * min / median / max over the repeats. --quick takes tiny shapes, to which the bars do not apply. PyTorch's whole-prefix
  * mask step takes 9 GB of memory; --torch-micro-batch 4 makes it take 4 prefixes at a time and 5 GB.
+ *
+ * `sizes` is by itself: random checkpoints with the shapes of Qwen2.5-0.5B and 1.5B, beside what the machine's memory
+ * bandwidth and its rate of products allow, both measured between the cases. They are written to the temporary folder (TMPDIR) and
+ * deleted afterwards: 3 GB of disk for 1.5 billion parameters in bf16, 6 GB in f32.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,8 +22,9 @@ import { parseArgs } from 'node:util';
 import { Model } from '../../server/model/model.ts';
 import { branching } from './branching.ts';
 import { type Bench, decode, decodeSeconds, mask, rows, shared } from './cases.ts';
-import { Report } from './measure.ts';
+import { peakBytes, Report } from './measure.ts';
 import { fullShape, quickShape, writeModel } from './shape.ts';
+import { runTask, sizes } from './sizes.ts';
 import { findTorch } from './torch.ts';
 
 const { values } = parseArgs({
@@ -29,8 +35,12 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1' },
     demo: { type: 'string' },
     'torch-micro-batch': { type: 'string', default: '0' },
+    params: { type: 'string', default: '0.5,1.5' },
+    dtype: { type: 'string', default: 'bf16' },
     /** A child process's: decode from this folder and print the peak memory. */
     'memory-of': { type: 'string' },
+    /** A child process's: a part of the case `sizes`. */
+    'size-task': { type: 'string' },
   },
 });
 const shape = values.quick ? quickShape : fullShape;
@@ -43,10 +53,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 async function printPeak(folder: string): Promise<void> {
   const model = await Model.load(folder, { threads });
   await decodeSeconds(model, shape, Math.max(...shape.decodeBatches));
-  // Linux hands a parent's peak down to its child's maxRSS, so its own count is read. Both are in kilobytes of 1024.
-  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
-  const own = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
-  console.log((own ? Number(own) : process.resourceUsage().maxRSS) * 1024);
+  console.log(peakBytes());
 }
 
 /** Peak resident memory of a process that loads the model and decodes, page cache of the mapped weights included. */
@@ -64,28 +71,32 @@ function memory({ folder, report }: Bench, weightBytes: number): void {
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cca-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  process.once('SIGINT', () => process.exit(130));
+  for (const [name, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }))
+    process.on(name, () => process.exit(128 + number));
   const report = new Report(!values.quick);
-  const torch = findTorch(join(root, 'test/bench/torch_bench.py'), shape, threads);
+  const names = values.only.split(',');
+  // The other cases have models of their own.
+  const onModel = names.some((name) => name !== 'branching' && name !== 'sizes');
+  const torch = onModel ? findTorch(join(root, 'test/bench/torch_bench.py'), shape, threads) : null;
   console.log(`${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}, threads ${threads}`);
-  console.log(
-    torch
-      ? `PyTorch ${torch.version}`
-      : 'PyTorch is not installed: our figures alone. (CCA_PYTHON can name a Python that has it.)',
-  );
+  if (torch) console.log(`PyTorch ${torch.version}`);
+  else if (onModel)
+    console.log('PyTorch is not installed: our figures alone. (CCA_PYTHON can name a Python that has it.)');
   console.log('Figures: min / median / max.');
   const torchMicroBatch = Number(values['torch-micro-batch']);
   const bench: Bench = { folder, shape, threads, repeats, torch, torchMicroBatch, report };
-  const weightBytes = writeModel(folder, shape);
+  const weightBytes = onModel ? await writeModel(folder, shape) : 0;
+  const { quick, params, dtype } = values;
   const cases: Record<string, () => Promise<void> | void> = {
     mask: () => mask(bench),
     shared: () => shared(bench),
     rows: () => rows(bench),
     decode: () => decode(bench),
     memory: () => memory(bench, weightBytes),
-    branching: () => branching(bench, values.demo ?? join(root, 'media/demo'), values.quick ? 12 : 200),
+    branching: () => branching(bench, values.demo ?? join(root, 'media/demo'), quick ? 12 : 200),
+    sizes: () => sizes({ folder, quick, params, dtype, threads, repeats, report }),
   };
-  for (const name of values.only.split(',')) {
+  for (const name of names) {
     const run = cases[name];
     if (!run) throw new Error(`--only ${name}: known are ${Object.keys(cases).join(', ')}`);
     await run();
@@ -96,4 +107,6 @@ async function main(): Promise<void> {
   }
 }
 
-await (values['memory-of'] === undefined ? main() : printPeak(values['memory-of']));
+if (values['memory-of'] !== undefined) await printPeak(values['memory-of']);
+else if (values['size-task'] !== undefined) await runTask(values['size-task']);
+else await main();

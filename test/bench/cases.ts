@@ -174,8 +174,12 @@ export function rows(bench: Bench): Promise<void> {
 }
 
 /** Greedy completions of random prompts; seconds from the first decoded token of each sequence to the last. */
-export async function decodeSeconds(model: Model, shape: Shape, batch: number): Promise<number> {
-  const { promptTokens, newTokens, vocab } = shape;
+export async function decodeSeconds(
+  model: Model,
+  { promptTokens, newTokens }: Pick<Shape, 'promptTokens' | 'newTokens'>,
+  batch: number,
+): Promise<number> {
+  const vocab = model.config.vocabSize;
   const rng = new Rng(`decode ${batch}`);
   const runner = await Runner.create(model);
   let first = 0;

@@ -1,8 +1,5 @@
-/** The model that the benchmark runs on: a Llama with random weights, written to a folder as a checkpoint. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { expectedTensors, readConfig } from '../../server/checkpoint/config.ts';
-import { writeSafetensors } from '../../server/checkpoint/safetensors-write.ts';
+/** The model that the benchmark's ratios are measured on: a Llama with random weights. */
+import { writeRandomCheckpoint } from './checkpoint.ts';
 
 /** Extents of the model and of the work, so that a smoke test can shrink all of them. */
 export interface Shape {
@@ -63,23 +60,8 @@ export const quickShape: Shape = {
   decodeBatches: [1, 4],
 };
 
-/** Uniform in (-1, 1); a linear congruential generator, since the weights' quality does not matter and their number does. */
-function uniform(count: number, seed: number, scale: number): Float32Array {
-  const values = new Float32Array(count);
-  let state = Math.imul(seed, 2654435761) >>> 0;
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    values[i] = scale * (state / 2 ** 31 - 1);
-  }
-  return values;
-}
-
-/**
- * Write a random checkpoint: matrices of deviation 1/sqrt(columns), embeddings of deviation 0.05, norms 1.
- * @returns bytes of its weights (float32)
- */
-export function writeModel(folder: string, shape: Shape): number {
-  mkdirSync(folder, { recursive: true });
+/** Write the shape's Llama as a checkpoint of random weights. @returns bytes of its weights (float32) */
+export async function writeModel(folder: string, shape: Shape): Promise<number> {
   const config = {
     model_type: 'llama',
     architectures: ['LlamaForCausalLM'],
@@ -95,18 +77,5 @@ export function writeModel(folder: string, shape: Shape): number {
     tie_word_embeddings: false,
     torch_dtype: 'float32',
   };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  // No text is encoded: all work is given as ids.
-  const tokenizer = { model: { type: 'BPE', vocab: { a: 0 }, merges: [] }, added_tokens: [] };
-  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
-  const tensors = expectedTensors(readConfig(folder)).map(({ name, shape: dims }, i) => {
-    const count = dims.reduce((a, b) => a * b, 1);
-    const isEmbedding = name.includes('embed') || name.includes('lm_head');
-    const deviation = isEmbedding ? 0.05 : 1 / Math.sqrt(dims[1] ?? 1);
-    const values =
-      dims.length === 1 ? new Float32Array(count).fill(1) : uniform(count, i + 1, deviation * Math.sqrt(3));
-    return { name, dtype: 'F32' as const, shape: dims, data: new Uint8Array(values.buffer) };
-  });
-  writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
-  return tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
+  return writeRandomCheckpoint(folder, config, 'F32');
 }

@@ -92,7 +92,7 @@ test.skipIf(process.platform === 'win32')('Ctrl-C leaves no checkpoint behind', 
   run.stdout.on('data', (chunk: Buffer) => {
     printed += chunk.toString();
     // The first child process is at work then.
-    if (printed.includes('written in')) run.kill('SIGINT');
+    if (printed.includes('checkpoint written')) run.kill('SIGINT');
   });
   expect(await closed).toEqual([130, null]);
   expect(printed).not.toContain('bound by');

@@ -216,6 +216,8 @@ const figure = (samples: Samples, of?: (sample: number) => number) =>
   `${spread(samples, of)}   n ${samples.length}`;
 const giga = (x: number) => x / 1e9;
 
+const since = (begin: number) => `${digits((performance.now() - begin) / 1000)} s`;
+
 export interface SizesOptions {
   /** Where the checkpoints are written. */
   folder: string;
@@ -264,10 +266,7 @@ async function oneModel(
     { ...json, torch_dtype: dtype === 'F32' ? 'float32' : 'bfloat16' },
     dtype,
   );
-  report.line(
-    'checkpoint, written in',
-    `${digits(giga(bytes))} GB, ${digits((performance.now() - begin) / 1000)} s`,
-  );
+  report.line('checkpoint written', `${digits(giga(bytes))} GB, ${since(begin)}`);
   const config = readConfig(folder);
   const rates: Rates = { bandwidth: [], gemm: [] };
   /** Run a task, and measure the machine's rates before it: they drift where others share the machine. */
@@ -275,7 +274,9 @@ async function oneModel(
     const more = await inProcess<Rates>({ kind: 'rates', load, threads, samples: 3 });
     rates.bandwidth.push(...more.bandwidth);
     rates.gemm.push(...more.gemm);
-    return inProcess<T>({ kind, folder, load, threads, samples });
+    const result = await inProcess<T>({ kind, folder, load, threads, samples });
+    report.line(`${kind} process done`, `after ${since(begin)}`);
+    return result;
   };
   try {
     const runs: Forward[] = [];

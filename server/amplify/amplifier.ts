@@ -1,10 +1,16 @@
 import type { Signal } from '../control.ts';
 import type { Overlay } from '../model/overlay.ts';
-import { overlayParameters } from '../model/overlay.ts';
+import { overlayParameters, weightDecayed } from '../model/overlay.ts';
 import { Adam } from '../optimize/adam.ts';
 import type { Rng } from '../random.ts';
 import { breached, type GuardOptions, type Observation } from './guard.ts';
 import { halfStep } from './half.ts';
+
+/**
+ * After the warm-up: level, a cosine down to 5 % of the learning rate, or a cosine down to 0. The last is
+ * `get_cosine_schedule_with_warmup` of transformers, whose warm-up starts at 0: the first step changes nothing.
+ */
+export type Schedule = 'constant' | 'cosine' | 'cosine-to-zero';
 
 export interface TrainingOptions {
   optimizer: 'sgd' | 'adam';
@@ -12,15 +18,20 @@ export interface TrainingOptions {
   /** Adam's decay rates. */
   beta1: number;
   beta2: number;
+  /** Decoupled weight decay of Adam (AdamW) per unit of learning rate; norm weights and biases are spared. None by default. */
+  weightDecay?: number;
+  /** Gradients are scaled down to this norm, taken over all of them; 0, the default: never. */
+  maxGradNorm?: number;
   steps: number;
   /** Steps of linear warm-up. */
   warmUp: number;
-  /** After the warm-up: level, or a cosine down to 5 % of the learning rate. */
-  schedule: 'constant' | 'cosine';
+  schedule: Schedule;
   /** Validate after every this many steps (and after the last). */
   validateEvery: number;
   /** Validate more often within the first 10 steps: after every this many. */
   validateEveryEarly: number;
+  /** End after this many validations without a new best one; 0, the default: never. */
+  patience?: number;
   /** Of steps with equal validation accuracy: the last, if it is no worse than the base model; or the first of any. */
   keep: 'last' | 'first';
   /** What the trained weights are kept in; float16 rounds every step of gradient descent. */
@@ -28,9 +39,13 @@ export interface TrainingOptions {
   guard: GuardOptions;
 }
 
-/** Loss and gradient by the overlay's values on a batch drawn with `rng`. */
+/** Loss and gradient by the overlay's values on the batch of a step, which depends on `step` and `rng` alone. */
 export interface Objective {
-  step(overlay: Overlay, rng: Rng, signal: Signal): Promise<ObjectiveStep>;
+  /**
+   * @param step from 0
+   * @param rng the step's own
+   */
+  step(overlay: Overlay, step: number, rng: Rng, signal: Signal): Promise<ObjectiveStep>;
 }
 
 export interface ObjectiveStep {
@@ -65,7 +80,10 @@ export class Amplifier {
   private readonly names: string[];
   private readonly values: Float32Array[];
   private readonly adam: Adam;
+  private readonly decayed: readonly boolean[];
   private step = 0;
+  /** Validations since the last new best one. */
+  private stale = 0;
   private base: Observation | null = null;
   private best: { step: number; accuracy: number; values: Float32Array[] };
   private ended = false;
@@ -94,8 +112,9 @@ export class Amplifier {
     this.values = [...parameters.values()];
     this.adam = new Adam(
       this.values.map((v) => v.length),
-      { beta1: options.beta1, beta2: options.beta2 },
+      { beta1: options.beta1, beta2: options.beta2, weightDecay: options.weightDecay ?? 0 },
     );
+    this.decayed = weightDecayed(overlay);
     this.best = { step: 0, accuracy: -1, values: this.values.map((v) => v.slice()) };
   }
 
@@ -107,6 +126,16 @@ export class Amplifier {
   /** Steps that training takes unless the guard ends it. */
   get steps(): number {
     return this.options.steps;
+  }
+
+  /** Steps taken so far. */
+  get taken(): number {
+    return this.step;
+  }
+
+  /** Bytes that `save` takes, but for its head. */
+  get stateBytes(): number {
+    return 4 * 4 * this.values.reduce((sum, v) => sum + v.length, 0);
   }
 
   /** Observe the untrained model, for `setBase`. */
@@ -123,12 +152,18 @@ export class Amplifier {
 
   async advance(signal: Signal): Promise<StepReport> {
     const { options } = this;
-    const result = await this.objective.step(this.overlay, this.rng.fork(`step ${this.step}`), signal);
+    const result = await this.objective.step(
+      this.overlay,
+      this.step,
+      this.rng.fork(`step ${this.step}`),
+      signal,
+    );
     const gradients = this.names.map(
       (name, i) => result.gradients.get(name) ?? new Float32Array(this.values[i]!.length),
     );
+    if (options.maxGradNorm) clip(gradients, options.maxGradNorm);
     const rate = this.learningRate(this.step);
-    if (options.optimizer === 'adam') this.adam.update(this.values, gradients, rate);
+    if (options.optimizer === 'adam') this.adam.update(this.values, gradients, rate, (t) => this.decayed[t]!);
     else if (options.weights === 'float16') {
       for (const [t, v] of this.values.entries()) halfStep(v, this.weights![t]!, gradients[t]!, rate);
     } else {
@@ -148,6 +183,7 @@ export class Amplifier {
         options.keep === 'first'
           ? observation.accuracy > this.best.accuracy
           : observation.accuracy >= this.best.accuracy;
+      this.stale = better ? 0 : this.stale + 1;
       if (!breach && better) {
         this.best = {
           step: this.step,
@@ -156,7 +192,7 @@ export class Amplifier {
         };
       }
     }
-    this.ended = breach !== null;
+    this.ended = breach !== null || (!!options.patience && this.stale >= options.patience);
     const { loss, margin, klControl, klTraces } = result;
     return { step: this.step, loss, margin, klControl, klTraces, observation, breach, best: this.best.step };
   }
@@ -180,10 +216,14 @@ export class Amplifier {
 
   private learningRate(step: number): number {
     const { learningRate, warmUp, schedule, steps } = this.options;
+    if (schedule === 'cosine-to-zero' && step < warmUp) return (learningRate * step) / warmUp;
     const warm = warmUp > 0 ? Math.min(1, (step + 1) / warmUp) : 1;
     if (schedule === 'constant') return learningRate * warm;
     const progress = Math.max(0, step - warmUp) / Math.max(1, steps - warmUp);
-    return learningRate * warm * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress))));
+    const floor = schedule === 'cosine' ? 0.05 : 0;
+    return (
+      learningRate * warm * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress))))
+    );
   }
 
   /** Everything that the next step depends on. */
@@ -192,6 +232,7 @@ export class Amplifier {
       JSON.stringify({
         step: this.step,
         ended: this.ended,
+        stale: this.stale,
         base: this.base,
         best: { step: this.best.step, accuracy: this.best.accuracy },
       }),
@@ -209,6 +250,7 @@ export class Amplifier {
     const head = JSON.parse(view.toString('utf8', 4, 4 + length));
     this.step = head.step;
     this.ended = head.ended;
+    this.stale = head.stale;
     this.base = head.base;
     let at = 4 + length;
     const read = (into: Float32Array) => {
@@ -222,4 +264,13 @@ export class Amplifier {
     this.best.values.forEach(read);
     this.adam.restore(view.subarray(at));
   }
+}
+
+/** Scales gradients so that their norm, taken over all of them, is at most `norm` (torch's clip_grad_norm_). */
+function clip(gradients: readonly Float32Array[], norm: number): void {
+  let squares = 0;
+  for (const g of gradients) for (let i = 0; i < g.length; i++) squares += g[i]! * g[i]!;
+  const factor = norm / (Math.sqrt(squares) + 1e-6);
+  if (factor >= 1) return;
+  for (const g of gradients) for (let i = 0; i < g.length; i++) g[i] = g[i]! * factor;
 }

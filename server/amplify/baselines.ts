@@ -1,60 +1,97 @@
 import { readTensorF32 } from '../checkpoint/safetensors.ts';
 import type { Signal } from '../control.ts';
-import type { Trace } from '../data/records.ts';
+import type { Pair, Trace } from '../data/records.ts';
 import { InputError } from '../errors.ts';
-import { Runner } from '../generate/forward.ts';
+import type { Runner } from '../generate/forward.ts';
 import type { Projection } from '../model/architectures/architecture.ts';
 import type { Model } from '../model/model.ts';
 import { type LowRank, noOverlay, type Overlay } from '../model/overlay.ts';
+import { seededDropout } from '../optimize/dropout.ts';
 import { TextLoss } from '../optimize/text-loss.ts';
 import { Rng } from '../random.ts';
-import type { Objective, ObjectiveStep } from './amplifier.ts';
+import type { Objective, ObjectiveStep, Schedule } from './amplifier.ts';
+import { AmplifyObjective, type ObjectiveOptions } from './objective.ts';
+import { Passes } from './passes.ts';
 
-/** Low-rank adapters (LoRA, arXiv 2106.09685) or every weight of the model. */
-export type BaselineKind = 'lora' | 'full';
-
-/** Fine-tuning on the correct traces, which CCA is compared with (arXiv 2512.16914). There is no dropout. */
-export interface BaselineOptions {
-  /** Steps are as many as these passes over the traces take. */
+/** Fine-tuning that CCA is compared with (arXiv 2512.16914, baselines): AdamW, in whole passes over its examples. */
+export interface FineTuningOptions {
+  /** The model's own correct traces by cross entropy, or the run's pairs by the run's own objective. */
+  data: 'traces' | 'pairs';
+  /** Passes over the examples. */
   epochs: number;
-  /** Traces per step; 0 takes all (full batch). */
-  tracesPerStep: number;
-  seed: number;
-  /** LoRA: rows of A. */
+  /** Examples per step; 0 takes all (full batch). */
+  batch: number;
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  /** Decoupled, per unit of learning rate; norm weights and biases are spared. */
+  weightDecay: number;
+  /** Steps of warm-up. */
+  warmUp: number;
+  schedule: Schedule;
+  /** Gradients are scaled down to this norm; 0: never. */
+  maxGradNorm: number;
+  /** Validate after every this many steps; 0: three times in all. */
+  validateEvery: number;
+  /** End after this many validations without a new best one; 0: never. */
+  patience: number;
+}
+
+/** Low-rank adapters (LoRA, arXiv 2106.09685). */
+export interface LoraOptions extends FineTuningOptions {
+  /** Rows of A. */
   rank: number;
-  /** LoRA: the weight is W + (alpha / rank) B A. */
+  /** The weight is W + (alpha / rank) B A. */
   alpha: number;
-  /** LoRA: the matrices that get an adapter, in every layer. */
+  /** Probability by which a feature is dropped before A, in training. */
+  dropout: number;
+  /** The matrices that get an adapter, in every layer. */
   targets: readonly Projection[];
 }
 
-const lora: BaselineOptions = {
-  epochs: 3,
-  tracesPerStep: 8,
-  seed: 0,
-  rank: 16,
-  alpha: 32,
-  targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-};
-
-/** The paper's: rank 16, alpha 32, learning rates 5e-5 and 1e-5, 2 to 3 epochs. Small models need larger rates. */
-export const baselineDefaults: Readonly<Record<BaselineKind, BaselineOptions>> = {
-  lora,
-  full: { ...lora, epochs: 2 },
-};
+/** What fine-tuning learns from. */
+export interface FineTuningData {
+  /** Of which the correct ones are trained on. */
+  traces: readonly Trace[];
+  pairs: readonly Pair[];
+  /** Token ids of control texts and the correct traces that the run's own objective stays close on. */
+  controls: readonly (readonly number[])[];
+  own: readonly Trace[];
+}
 
 /**
- * What an Amplifier trains for a baseline, and for how many steps.
- * @param traces of which the correct ones are trained on
- * @returns `overlay` equal to the unchanged model, `objective` (mean cross entropy of completion tokens) and `steps`
- * @throws InputError when no trace is correct
+ * What an Amplifier trains an overlay on for a baseline, and for how many steps.
+ * @param runners the base model with the pairs' shared prefix, and without one
+ * @param objective the run's own, for `data` pairs
+ * @throws InputError when traces are wanted and none is correct
  */
-export async function traceSettings(
-  kind: BaselineKind,
-  model: Model,
-  traces: readonly Trace[],
-  options: BaselineOptions = baselineDefaults[kind],
-): Promise<{ overlay: Overlay; objective: TraceObjective; steps: number }> {
+export async function fineTuning(
+  overlay: Overlay,
+  runners: { shared: Runner; plain: Runner },
+  { traces, pairs, controls, own }: FineTuningData,
+  {
+    data,
+    epochs,
+    batch,
+    dropout = 0,
+  }: Pick<FineTuningOptions, 'data' | 'epochs' | 'batch'> & { dropout?: number },
+  objective: ObjectiveOptions,
+  rng: Rng,
+  signal: Signal,
+): Promise<{ objective: Objective; steps: number }> {
+  if (data === 'pairs') {
+    const passes = new Passes(pairs.length, batch, rng.fork('passes'));
+    // Dropout is drawn for every sequence: none shares its prefix with another then.
+    const runner = dropout > 0 ? runners.plain : runners.shared;
+    const ofPairs = await AmplifyObjective.create(
+      { runner, plain: runners.plain },
+      overlay,
+      { pairs, controls, traces: own },
+      { ...objective, passes, dropout },
+      signal,
+    );
+    return { objective: ofPairs, steps: epochs * passes.steps };
+  }
   const correct = traces.filter((trace) => trace.correct && trace.completion_ids.length > 0);
   if (correct.length === 0) {
     throw new InputError(
@@ -63,19 +100,15 @@ export async function traceSettings(
       'Generate traces of more problems',
     );
   }
-  const overlay = kind === 'lora' ? loraOverlay(model, options) : denseOverlay(model);
-  const perStep = options.tracesPerStep === 0 ? correct.length : options.tracesPerStep;
-  return {
-    overlay,
-    objective: await TraceObjective.create(model, overlay, correct, perStep),
-    steps: Math.ceil((options.epochs * correct.length) / perStep),
-  };
+  const passes = new Passes(correct.length, batch, rng.fork('passes'));
+  const ofTraces = await TraceObjective.create(runners.plain, overlay, correct, { passes, dropout });
+  return { objective: ofTraces, steps: epochs * passes.steps };
 }
 
 /** Adapters as PEFT starts them: A [rank, in] uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B [out, rank] zero. */
 export function loraOverlay(
   { arch, tensors }: Model,
-  { rank, alpha, targets, seed }: Pick<BaselineOptions, 'rank' | 'alpha' | 'targets' | 'seed'>,
+  { rank, alpha, targets, seed }: Pick<LoraOptions, 'rank' | 'alpha' | 'targets'> & { seed: number },
 ): Overlay {
   const rng = new Rng(seed).fork('lora');
   const lowRank: LowRank[] = [];
@@ -98,7 +131,7 @@ export function loraOverlay(
 }
 
 /** Every tensor of the checkpoint, widened to float32: 4 bytes a parameter, before the optimiser's own. */
-function denseOverlay({ checkpoint }: Model): Overlay {
+export function denseOverlay({ checkpoint }: Model): Overlay {
   return {
     ...noOverlay,
     dense: new Map(
@@ -108,42 +141,43 @@ function denseOverlay({ checkpoint }: Model): Overlay {
 }
 
 /** Mean cross entropy of traces' completion tokens, each given the prompt and the tokens before it. */
-export class TraceObjective implements Objective {
+class TraceObjective implements Objective {
   private readonly loss: TextLoss;
   private readonly traces: readonly Trace[];
-  private readonly tracesPerStep: number;
+  private readonly passes: Passes;
+  private readonly dropout: number;
 
-  private constructor(loss: TextLoss, traces: readonly Trace[], tracesPerStep: number) {
+  private constructor(loss: TextLoss, traces: readonly Trace[], passes: Passes, dropout: number) {
     this.loss = loss;
     this.traces = traces;
-    this.tracesPerStep = tracesPerStep;
+    this.passes = passes;
+    this.dropout = dropout;
   }
 
   /** @param overlay what is trained; its structure is fixed here, its values are given at each step */
   static async create(
-    model: Model,
+    runner: Runner,
     overlay: Overlay,
     traces: readonly Trace[],
-    tracesPerStep: number,
+    { passes, dropout }: { passes: Passes; dropout: number },
   ): Promise<TraceObjective> {
-    const runner = await Runner.create(model);
-    const loss = await TextLoss.create(runner, 'crossEntropy', { kind: 'overlay' }, overlay);
-    return new TraceObjective(loss, traces, tracesPerStep);
+    const wanted = { kind: 'overlay', dropout: dropout > 0 } as const;
+    const loss = await TextLoss.create(runner, 'crossEntropy', wanted, overlay);
+    return new TraceObjective(loss, traces, passes, dropout);
   }
 
-  /** Draws anew at each step, without a memory of the steps before: a resumed training repeats what it would have done. */
-  async step(overlay: Overlay, rng: Rng, signal: Signal): Promise<ObjectiveStep> {
-    const drawn = rng.shuffle([...this.traces]).slice(0, this.tracesPerStep);
-    const positions = drawn.reduce((sum, { completion_ids }) => sum + completion_ids.length, 0);
+  async step(overlay: Overlay, step: number, rng: Rng, signal: Signal): Promise<ObjectiveStep> {
+    const batch = this.passes.items(step).map((i) => this.traces[i]!);
+    const positions = batch.reduce((sum, { completion_ids }) => sum + completion_ids.length, 0);
     const { loss, gradients } = await this.loss.run(
-      drawn.map(({ prompt_ids, completion_ids }) => ({
+      batch.map(({ prompt_ids, completion_ids }) => ({
         ids: [...prompt_ids, ...completion_ids],
         // Token t is predicted at row t - 1.
         rows: completion_ids.map((_, k) => prompt_ids.length + k - 1),
         share: 1 / positions,
       })),
-      drawn.map(({ completion_ids }) => ({ kind: 'crossEntropy', labels: completion_ids })),
-      { overlay, signal },
+      batch.map(({ completion_ids }) => ({ kind: 'crossEntropy', labels: completion_ids })),
+      { overlay, dropout: this.dropout > 0 ? seededDropout(this.dropout, rng) : undefined, signal },
     );
     return { loss, margin: null, klControl: null, klTraces: null, gradients };
   }

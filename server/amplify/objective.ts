@@ -4,10 +4,12 @@ import type { Runner } from '../generate/forward.ts';
 import { logProbability } from '../generate/likelihood.ts';
 import type { Objective } from '../model/graphs.ts';
 import type { Overlay } from '../model/overlay.ts';
+import { type Dropout, seededDropout } from '../optimize/dropout.ts';
 import { PairLoss } from '../optimize/pair-loss.ts';
 import { type TextItem, TextLoss } from '../optimize/text-loss.ts';
 import type { Rng } from '../random.ts';
-import type { ObjectiveStep } from './amplifier.ts';
+import type { ObjectiveStep, Objective as TrainingObjective } from './amplifier.ts';
+import type { Passes } from './passes.ts';
 
 export interface ObjectiveOptions {
   /** How a pair's margin becomes a loss: the paper's -margin, or softplus(-margin) = -log sigmoid(margin). */
@@ -20,6 +22,10 @@ export interface ObjectiveOptions {
   pairsPerStep: number;
   controlsPerStep: number;
   tracesPerStep: number;
+  /** Which pairs a step has, in place of `pairsPerStep` drawn anew. */
+  passes?: Passes;
+  /** Probability by which a feature is dropped before a low-rank update; then no prefix may be shared. 0 by default. */
+  dropout?: number;
 }
 
 /** A text's positions and the base model's log-probabilities there [rows, V]. */
@@ -31,7 +37,7 @@ interface BaseText extends TextItem {
 const BASE_BYTES = 512 * 2 ** 20;
 
 /** The loss of stage 3: pairs, plus staying close to the base model on control text and on its own right traces. */
-export class AmplifyObjective {
+export class AmplifyObjective implements TrainingObjective {
   private readonly options: ObjectiveOptions;
   private readonly pairs: readonly Pair[];
   private readonly pairLoss: PairLoss;
@@ -71,11 +77,11 @@ export class AmplifyObjective {
     options: ObjectiveOptions,
     signal: Signal,
   ): Promise<AmplifyObjective> {
-    const pairLoss = await PairLoss.create(runner, options.loss, { kind: 'overlay' }, overlay);
+    const wanted = { kind: 'overlay', dropout: !!options.dropout } as const;
+    const pairLoss = await PairLoss.create(runner, options.loss, wanted, overlay);
     const texts = options.klControl > 0 ? controls : [];
     const own = options.klTraces > 0 ? traces : [];
-    const kl =
-      texts.length + own.length > 0 ? await TextLoss.create(plain, 'kl', { kind: 'overlay' }, overlay) : null;
+    const kl = texts.length + own.length > 0 ? await TextLoss.create(plain, 'kl', wanted, overlay) : null;
     const whole = texts.map((ids) => ({ ids, rows: ids.map((_, t) => t) }));
     const completions = own.map(({ prompt_ids, completion_ids }) => ({
       ids: [...prompt_ids, ...completion_ids],
@@ -91,11 +97,19 @@ export class AmplifyObjective {
     );
   }
 
-  /** Loss and gradient at the overlay's values, on a batch drawn with `rng`. */
-  async step(overlay: Overlay, rng: Rng, signal: Signal): Promise<ObjectiveStep> {
+  /** Loss and gradient at the overlay's values, on a batch drawn with `rng` (pairs: or that of `passes`). */
+  async step(overlay: Overlay, step: number, rng: Rng, signal: Signal): Promise<ObjectiveStep> {
     const { options } = this;
-    const pairs = draw(this.pairs, options.pairsPerStep, rng.fork('pairs'));
-    const { loss, margins, gradients } = await this.pairLoss.run(pairs, { overlay, signal });
+    const pairs = options.passes
+      ? options.passes.items(step).map((i) => this.pairs[i]!)
+      : draw(this.pairs, options.pairsPerStep, rng.fork('pairs'));
+    const dropout = (part: string) =>
+      options.dropout ? seededDropout(options.dropout, rng.fork(`dropout ${part}`)) : undefined;
+    const { loss, margins, gradients } = await this.pairLoss.run(pairs, {
+      overlay,
+      dropout: dropout('pairs'),
+      signal,
+    });
     const result: ObjectiveStep = {
       loss,
       margin: margins.reduce((sum, m) => sum + m, 0) / margins.length,
@@ -107,15 +121,13 @@ export class AmplifyObjective {
       result,
       options.klControl,
       draw(this.controls, options.controlsPerStep, rng.fork('controls')),
-      overlay,
-      signal,
+      { overlay, dropout: dropout('controls'), signal },
     );
     result.klTraces = await this.addKl(
       result,
       options.klTraces,
       draw(this.traces, options.tracesPerStep, rng.fork('traces')),
-      overlay,
-      signal,
+      { overlay, dropout: dropout('traces'), signal },
     );
     return result;
   }
@@ -124,15 +136,14 @@ export class AmplifyObjective {
     into: ObjectiveStep,
     weight: number,
     texts: readonly BaseText[],
-    overlay: Overlay,
-    signal: Signal,
+    at: { overlay: Overlay; dropout: Dropout | undefined; signal: Signal },
   ): Promise<number | null> {
     if (!this.kl || weight === 0 || texts.length === 0) return null;
     const positions = texts.reduce((sum, t) => sum + t.rows.length, 0);
     const { loss, gradients } = await this.kl.run(
       texts.map((t) => ({ ...t, share: weight / positions })),
       texts.map(({ logp }) => ({ kind: 'kl', logp })),
-      { overlay, signal },
+      at,
     );
     into.loss += loss;
     for (const [name, values] of gradients) {

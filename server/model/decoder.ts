@@ -65,19 +65,25 @@ export class Decoder {
   private readonly tensors: TensorTable;
   private readonly overlay: OverlayShape;
   private readonly gate: Gate;
+  private readonly dropout: boolean;
+  /** What the rows of a matrix's input stand for: all B*T positions, or one of each sequence. */
+  private rows: { all: Dim; at: Node | undefined } = { all: 0, at: undefined };
 
+  /** @param dropout inputs of low-rank updates are multiplied by factors that are fed (overlayInput.dropout) */
   constructor(
     g: GraphBuilder,
     arch: Architecture,
     tensors: TensorTable,
     overlay: OverlayShape,
     gate: Gate = (_layer, _kind, y) => y,
+    dropout = false,
   ) {
     this.g = g;
     this.arch = arch;
     this.tensors = tensors;
     this.overlay = overlay;
     this.gate = gate;
+    this.dropout = dropout;
   }
 
   /** A tensor as stored, or the input that replaces it. */
@@ -122,9 +128,17 @@ export class Decoder {
       const a = g.input(overlayInput.a(tensor), [rank, width]);
       const b = g.input(overlayInput.b(tensor), [out, rank]);
       const scale = g.input(overlayInput.scale(tensor), [1]);
-      y = g.add(y, g.mul(g.matmul(g.matmul(x, a, { transB: true }), b, { transB: true }), scale));
+      const kept = this.dropout ? this.dropped(tensor, x, width) : x;
+      y = g.add(y, g.mul(g.matmul(g.matmul(kept, a, { transB: true }), b, { transB: true }), scale));
     }
     return y;
+  }
+
+  /** x [N, in] times the factors of its rows; where only one row of each sequence is there, theirs. */
+  private dropped(tensor: string, x: Node, width: number): Node {
+    const { all, at } = this.rows;
+    const factors = this.g.input(overlayInput.dropout(tensor), [all, width]);
+    return this.g.mul(x, x.shape[0] === all ? factors : this.g.gather(factors, at!));
   }
 
   /** RMSNorm over the last axis of x; x itself where the family has no such norm. */
@@ -193,6 +207,7 @@ export class Decoder {
     const { batch, length } = own;
     const attention = new GroupedAttention(g, arch);
     const rows = dimMul(batch, length);
+    this.rows = { all: rows, at };
     const live = shared?.kind === 'live' ? shared : undefined;
     const join = (a: Node | undefined, b: Node) => (a ? g.concat([a, b], 0) : b);
     const ofShared = (x: Node) => g.slice(x, 0, 0, live!.length);

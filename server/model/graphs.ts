@@ -173,8 +173,8 @@ export type Head =
 
 /** What a training graph differentiates by. */
 export type Wanted =
-  /** The overlay's own values: sparse deltas, low-rank factors, whole tensors. */
-  | { kind: 'overlay' }
+  /** The overlay's own values: sparse deltas, low-rank factors, whole tensors; with dropout before the low-rank factors. */
+  | { kind: 'overlay'; dropout?: boolean }
   /** The embedding rows; output `attribution` [S+B*T] = sum over hidden of gradient * embedding. */
   | { kind: 'inputs' }
   /** Whole matrices: output `grad.<tensor>` [out, in] for each, and per row. */
@@ -191,7 +191,10 @@ export function trainingGraph(
   { head, wanted, shared }: { head: Head; wanted: Wanted; shared: Exclude<SharedKind, 'cached'> },
 ): Graph {
   const g = new GraphBuilder();
-  const decoder = new Decoder(g, arch, tensors, overlay);
+  const dropout = wanted.kind === 'overlay' && wanted.dropout === true;
+  if (dropout && shared !== 'none')
+    throw new Error('dropout is per sequence; a shared prompt would share it');
+  const decoder = new Decoder(g, arch, tensors, overlay, undefined, dropout);
   const at = head.kind === 'pairs' ? g.input('at', ['B'], 'i64') : undefined;
   const { hidden, embedding } = decoder.run(ownInputs(g, arch, false), {
     shared: sharedInputs(g, arch, shared),

@@ -54,6 +54,8 @@ export const overlayInput = {
   b: (tensor: string) => `lora.b.${tensor}`,
   scale: (tensor: string) => `lora.scale.${tensor}`,
   dense: (tensor: string) => `dense.${tensor}`,
+  /** Factors on the input of a low-rank update while it is trained (dropout), [rows, in]. */
+  dropout: (tensor: string) => `lora.dropout.${tensor}`,
 };
 
 /** Names of the extents that vary with an overlay's values: changed rows or columns, and the rank of A and B. */
@@ -92,4 +94,11 @@ export function overlayParameters(overlay: Overlay): Map<string, Float32Array> {
   }
   for (const [tensor, { data }] of overlay.dense) parameters.set(overlayInput.dense(tensor), data);
   return parameters;
+}
+
+/** By `overlayParameters`' order, whether weight decay touches an array: matrices, but no norm weight and no bias. */
+export function weightDecayed(overlay: Overlay): boolean[] {
+  const vectors = [...overlay.dense].filter(([, { dims }]) => dims.length < 2);
+  const spared = new Set(vectors.map(([tensor]) => overlayInput.dense(tensor)));
+  return [...overlayParameters(overlay).keys()].map((name) => !spared.has(name));
 }

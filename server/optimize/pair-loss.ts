@@ -5,6 +5,7 @@ import { blockFeeds, sharedPromptFeeds } from '../model/batch.ts';
 import { type Objective, trainingGraph, type Wanted } from '../model/graphs.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
+import { type Dropout, dropoutFeeds, dropoutTokens } from './dropout.ts';
 
 /**
  * Own tokens in one run. A shared prompt runs once per block, which pays for large ones. Without one, a large model is as
@@ -54,10 +55,17 @@ export class PairLoss {
     return new PairLoss(runner, session, sharedIds.length > 0 ? sharedPromptFeeds(model, sharedIds) : {});
   }
 
-  /** @param pairs prefixes must start with the runner's shared prefix and go on after it */
+  /**
+   * @param pairs prefixes must start with the runner's shared prefix and go on after it
+   * @param dropout by number of the pair, where the loss was made with it
+   */
   async run(
     pairs: readonly Pair[],
-    { overlay = this.runner.overlay, signal }: { overlay?: Overlay; signal: Signal },
+    {
+      overlay = this.runner.overlay,
+      dropout,
+      signal,
+    }: { overlay?: Overlay; dropout?: Dropout | undefined; signal: Signal },
   ): Promise<LossAndGradients> {
     const { runner } = this;
     const offset = runner.sharedIds.length;
@@ -65,9 +73,10 @@ export class PairLoss {
     const gradients = new Map<string, Float32Array>();
     let loss = 0;
     const constants = { ...overlayFeeds(overlay), ...this.shared };
+    const tokens = offset > 0 || runner.model.isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS;
     for (const group of groupByLength(
       pairs.map((p) => p.prefix.length - offset),
-      offset > 0 || runner.model.isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS,
+      dropout ? Math.min(tokens, dropoutTokens(overlay)) : tokens,
     )) {
       await breathe(signal);
       const rows = group.map((i) => ({ ids: pairs[i]!.prefix.slice(offset), offset, cached: 0 }));
@@ -81,6 +90,7 @@ export class PairLoss {
       const out = await this.session.run({
         ...constants,
         ...blockFeeds(runner.model, rows, { length, past: 0, align: 'left' }).feeds,
+        ...(dropout && dropoutFeeds(overlay, dropout, group, rows, length)),
         at: i64(rows.map((row, b) => b * length + row.ids.length - 1)),
         tokens: i64(group.flatMap((i) => [pairs[i]!.desired, pairs[i]!.undesired])),
         weights: f32(weights, size, 2 * size),

@@ -4,6 +4,7 @@ import { blockFeeds } from '../model/batch.ts';
 import { trainingGraph, type Wanted } from '../model/graphs.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
+import { type Dropout, dropoutFeeds, dropoutTokens } from './dropout.ts';
 import { addGradients } from './pair-loss.ts';
 
 /** Own tokens in one run. */
@@ -47,11 +48,14 @@ export class TextLoss {
     return new TextLoss(runner, session);
   }
 
-  /** @param targets one per item, all of the kind that the loss was made for */
+  /**
+   * @param targets one per item, all of the kind that the loss was made for
+   * @param dropout by number of the item, where the loss was made with it
+   */
   async run(
     items: readonly TextItem[],
     targets: readonly TextTarget[],
-    { overlay, signal }: { overlay: Overlay; signal: Signal },
+    { overlay, dropout, signal }: { overlay: Overlay; dropout?: Dropout | undefined; signal: Signal },
   ): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
     const { model } = this.runner;
     const vocab = model.config.vocabSize;
@@ -60,7 +64,7 @@ export class TextLoss {
     let loss = 0;
     for (const group of groupByLength(
       items.map((item) => item.ids.length),
-      BLOCK_TOKENS,
+      dropout ? Math.min(BLOCK_TOKENS, dropoutTokens(overlay)) : BLOCK_TOKENS,
     )) {
       await breathe(signal);
       const rows = group.map((i) => ({ ids: items[i]!.ids, offset: 0, cached: 0 }));
@@ -86,6 +90,7 @@ export class TextLoss {
         ...constants,
         ...blockFeeds(model, rows, { length, past: 0, align: 'left' }).feeds,
         ...target,
+        ...(dropout && dropoutFeeds(overlay, dropout, group, rows, length)),
         rows: i64(positions),
         share: f32(share, share.length),
       });

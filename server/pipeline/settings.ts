@@ -1,9 +1,9 @@
 import type { TrainingOptions } from '../amplify/amplifier.ts';
+import type { FineTuningOptions, LoraOptions } from '../amplify/baselines.ts';
 import type { ObjectiveOptions } from '../amplify/objective.ts';
 import type { SampleOptions, TraceOptions } from '../generate/traces.ts';
 import type { DcmOptions } from '../mask/dcm.ts';
 import type { FisherOptions } from '../mask/fisher.ts';
-import type { Projection } from '../model/architectures/architecture.ts';
 import type { NeuronRows } from '../model/components.ts';
 
 export interface LocalizeSettings {
@@ -37,27 +37,13 @@ export interface EvaluateSettings extends TraceOptions {
 
 export type GenerateSettings = Omit<SampleOptions, 'seed'>;
 
-/** The LoRA baseline (arXiv 2106.09685), trained on the correct traces. */
-export interface LoraSettings {
-  learningRate: number;
-  epochs: number;
-  rank: number;
-  /** The weight is W + (alpha / rank) B A. */
-  alpha: number;
-  /** Probability by which a feature is dropped before A; only 0 is supported. */
-  dropout: number;
-  targets: readonly Projection[];
-  /** Traces per step; 0 takes all. */
-  tracesPerStep: number;
-}
-
 /** Step sizes of what a result is compared with. The published ones belong to models of billions of parameters. */
 export interface VariantSettings {
   /** The paper's recipe, whatever the run itself uses. */
   paper: { lambda: number; learningRate: number; steps: number };
   all: { learningRate: number };
-  lora: LoraSettings;
-  full: { learningRate: number; epochs: number };
+  lora: LoraOptions;
+  full: FineTuningOptions;
 }
 
 /** Everything that a run's result depends on beside the model, the data and the seed. */
@@ -82,20 +68,46 @@ export const generateDefaults: GenerateSettings = {
   stop: { answer: true, strings: [] },
 };
 
-/** As published (arXiv 2512.16914, baselines); all components take the default's own step size. */
+const lora: Pick<LoraOptions, 'rank' | 'alpha' | 'targets'> = {
+  rank: 16,
+  alpha: 32,
+  targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+};
+
+/** Fine-tuning beside the default: the optimiser of its own training. */
+const fineTuning: Omit<FineTuningOptions, 'learningRate' | 'epochs'> = {
+  data: 'traces',
+  batch: 8,
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0,
+  warmUp: 5,
+  schedule: 'cosine',
+  maxGradNorm: 0,
+  validateEvery: 0,
+  patience: 0,
+};
+
+/** Rates and epochs as published (arXiv 2512.16914, baselines); all components take the default's own step size. */
 const variantDefaults: VariantSettings = {
   paper: { lambda: 0.01, learningRate: 1e-4, steps: 50 },
   all: { learningRate: 5e-3 },
-  lora: {
-    learningRate: 5e-5,
-    epochs: 3,
-    rank: 16,
-    alpha: 32,
-    dropout: 0,
-    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-    tracesPerStep: 8,
-  },
-  full: { learningRate: 1e-5, epochs: 2 },
+  lora: { ...fineTuning, ...lora, learningRate: 5e-5, epochs: 3, dropout: 0 },
+  full: { ...fineTuning, learningRate: 1e-5, epochs: 2 },
+};
+
+/** Fine-tuning as the reference code does it, with what its script takes unless told. */
+const referenceFineTuning: Omit<FineTuningOptions, 'learningRate' | 'epochs'> = {
+  data: 'traces',
+  batch: 16,
+  beta1: 0.9,
+  beta2: 0.999,
+  weightDecay: 0.01,
+  warmUp: 10,
+  schedule: 'cosine-to-zero',
+  maxGradNorm: 1,
+  validateEvery: 10,
+  patience: 3,
 };
 
 /** The default: what gave the best held-out result with guarded controls (docs/recipe.md). */
@@ -168,11 +180,17 @@ export const paperSettings: Settings = {
     guardItems: 0,
     validationItems: 0,
   },
+  variants: {
+    paper: variantDefaults.paper,
+    all: { learningRate: 1e-4 },
+    lora: { ...referenceFineTuning, ...lora, learningRate: 5e-5, epochs: 3, dropout: 0.1 },
+    full: { ...referenceFineTuning, learningRate: 1e-5, epochs: 2 },
+  },
 };
 
 /**
  * The recipe of the reference code to the letter: the paper's, with what the code does otherwise (pipeline/quirks.ts).
- * LoRA as its experiment files have it, but for dropout and weight decay.
+ * Fine-tuning as its experiment files for the smallest model have it.
  */
 export const referenceSettings: Settings = {
   ...paperSettings,
@@ -181,8 +199,9 @@ export const referenceSettings: Settings = {
   mask: { ...paperSettings.mask, pairing: 'reference' } as MaskSettings,
   amplify: { ...paperSettings.amplify, keep: 'first', weights: 'float16' },
   variants: {
-    ...variantDefaults,
-    lora: { ...variantDefaults.lora, learningRate: 1e-5, epochs: 2, tracesPerStep: 32 },
+    ...paperSettings.variants,
+    lora: { ...paperSettings.variants.lora, learningRate: 1e-5, epochs: 2, batch: 32, warmUp: 5 },
+    full: { ...paperSettings.variants.full, epochs: 10, warmUp: 15 },
   },
 };
 

@@ -1,5 +1,5 @@
-import { Amplifier } from '../amplify/amplifier.ts';
-import { baselineDefaults, traceSettings } from '../amplify/baselines.ts';
+import { Amplifier, type TrainingOptions } from '../amplify/amplifier.ts';
+import { denseOverlay, fineTuning, loraOverlay } from '../amplify/baselines.ts';
 import type { Trace } from '../data/records.ts';
 import { type Circuit, ComponentSpace, countByKind } from '../model/components.ts';
 import { Rng } from '../random.ts';
@@ -13,7 +13,7 @@ import { circuitAmplifier, observer, type TrainingData } from './train.ts';
 /**
  * Matched controls and baselines that a report can set beside the run's own result: a random circuit of equal counts per
  * kind and all components, trained alike (all of them at a step size of their own); the same and a random circuit with gate_proj rows and down_proj columns too; the paper's recipe (DCM mask, gradient descent
- * on the logit difference); LoRA and full fine-tuning on the correct traces.
+ * on the logit difference); LoRA and full fine-tuning on the correct traces or the same pairs.
  */
 export const variantNames = ['random', 'all', 'neurons', 'random-neurons', 'paper', 'lora', 'full'] as const;
 export type VariantName = (typeof variantNames)[number];
@@ -34,7 +34,10 @@ export interface VariantSummary {
   breach: string | null;
 }
 
-/** Train and evaluate one variant, as one unit of work. */
+/** A snapshot is read back in one piece, and no file of more bytes can be. */
+const SNAPSHOT_BYTES = 2 ** 31 - 1;
+
+/** Train and evaluate one variant, as one unit of work that goes on from the last validation where it was interrupted. */
 export async function variantStage(
   context: RunContext,
   name: VariantName,
@@ -50,11 +53,15 @@ export async function variantStage(
   const end = announce(context, stageName, stage.finished);
   const { outcomes, summary } = await stage.unit(name, async () => {
     const { amplifier, components } = await makeVariant(context, name, inputs);
-    amplifier.setBase(await amplifier.observeBase());
-    const reports = [];
+    if (stage.state) amplifier.restore(stage.state.bytes);
+    else amplifier.setBase(await amplifier.observeBase());
+    let breach: string | null = null;
     while (!amplifier.done) {
       const report = await amplifier.advance(context.signal);
-      reports.push(report);
+      breach = report.breach;
+      context.run.note({ variant: name, ...report });
+      if (report.observation && !breach && amplifier.stateBytes <= SNAPSHOT_BYTES)
+        stage.saveState(report.step, amplifier.save());
       context.emit({
         event: 'progress',
         stage: stageName,
@@ -65,8 +72,7 @@ export async function variantStage(
     }
     const best = amplifier.rollBack();
     const outcomes = await evaluateModels(context, amplifier.overlay, suites, inputs.settings.evaluate);
-    const breach = reports.at(-1)?.breach ?? null;
-    return { result: { outcomes, summary: { components, best, steps: reports.length, breach } } };
+    return { result: { outcomes, summary: { components, best, steps: amplifier.taken, breach } } };
   });
   if (!stage.finished) stage.finish(summary);
   end();
@@ -112,15 +118,28 @@ async function makeVariant(
     }
     case 'lora':
     case 'full': {
-      const { learningRate, ...own } = settings.variants[name];
-      const options = { ...baselineDefaults[name], ...own, seed };
-      const { overlay, objective, steps } = await traceSettings(name, model, traces, options);
-      const schedule = {
-        ...settings.amplify,
-        learningRate,
-        weights: 'float32' as const,
-        steps,
-        validateEvery: Math.ceil(steps / 3),
+      const { lora, full } = settings.variants;
+      const own = name === 'lora' ? lora : full;
+      const overlay = name === 'lora' ? loraOverlay(model, { ...lora, seed }) : denseOverlay(model);
+      const data = {
+        ...{ traces, pairs: training.pairs },
+        ...{ controls: training.controlText, own: training.traces },
+      };
+      const { objective, steps } = await fineTuning(
+        overlay,
+        runners,
+        data,
+        own,
+        settings.amplify,
+        rng,
+        context.signal,
+      );
+      const validateEvery = own.validateEvery || Math.ceil(steps / 3);
+      const { keep, guard } = settings.amplify;
+      const schedule: TrainingOptions = {
+        ...own,
+        ...{ optimizer: 'adam', weights: 'float32', steps, keep, guard },
+        ...{ validateEvery, validateEveryEarly: validateEvery },
       };
       const observe = observer(context, training, settings.amplify, settings.evaluate);
       return { amplifier: new Amplifier(overlay, objective, observe, schedule, rng), components: null };

@@ -111,7 +111,10 @@ export class Stage {
     return this.file(artefact).records();
   }
 
-  /** Saves a snapshot to resume from; the latest replaces the one before. Nothing may be in flight in `unit`. */
+  /**
+   * Saves a snapshot to resume from; the latest replaces the one before. In `unit` nothing may be in flight but the unit
+   * that saves it: that one is then computed again, from the snapshot.
+   */
   saveState(step: number, bytes: Uint8Array): void {
     const commits = this.record.commits.length;
     const sha256 = createHash('sha256').update(bytes).digest('hex');

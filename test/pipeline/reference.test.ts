@@ -65,18 +65,19 @@ test('every quirk is told, and none of them without the preset', () => {
   expect(own.filter(({ reproduced }) => reproduced).length).toBe(4);
 });
 
-test('LoRA: settings by name, and dropout refused', () => {
-  expect(referenceSettings.variants.lora).toMatchObject({
-    rank: 16,
-    alpha: 32,
-    epochs: 2,
-    learningRate: 1e-5,
+test('fine-tuning as the experiment files of the reference code have it, each setting by name', () => {
+  const { lora, full } = referenceSettings.variants;
+  expect(lora).toEqual({
+    ...{ rank: 16, alpha: 32, dropout: 0.1, data: 'traces', learningRate: 1e-5, epochs: 2, batch: 32 },
+    ...{ beta1: 0.9, beta2: 0.999, weightDecay: 0.01, maxGradNorm: 1, warmUp: 5, validateEvery: 10 },
+    ...{ schedule: 'cosine-to-zero', patience: 3 },
+    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
   });
-  const own = resolveSettings('default', { variants: { lora: { rank: 4, targets: ['q_proj'] } } });
-  expect(own.variants.lora).toMatchObject({ rank: 4, alpha: 32, targets: ['q_proj'] });
-  expect(() => resolveSettings('default', { variants: { lora: { dropout: 0.1 } } })).toThrow(
-    'settings.variants.lora: dropout is 0.1, and LoRA is trained without dropout here. Set it to 0.',
-  );
+  expect(full).toMatchObject({ learningRate: 1e-5, epochs: 10, batch: 16, warmUp: 15, weightDecay: 0.01 });
+  const own = resolveSettings('default', {
+    variants: { lora: { rank: 4, targets: ['q_proj'], dropout: 0.2 } },
+  });
+  expect(own.variants.lora).toMatchObject({ rank: 4, alpha: 32, dropout: 0.2, targets: ['q_proj'] });
 });
 
 describe('a whole run', () => {
@@ -96,7 +97,7 @@ describe('a whole run', () => {
           mask: { lambda: 0.5, epochs: 3 },
           amplify: { steps: 4, learningRate: 5 },
           evaluate: { maxTokens: 20 },
-          variants: { lora: { rank: 2, targets: ['q_proj', 'v_proj'], tracesPerStep: 2 } },
+          variants: { lora: { rank: 2, targets: ['q_proj', 'v_proj'], batch: 2 } },
         },
         variants: ['lora'],
       }),

@@ -6,10 +6,10 @@ import type { VariantName } from '../../pipeline/variants.ts';
 import {
   about,
   amplifyFields,
-  baselineEpochs,
   DEVICE_WORDS,
   endpointFields,
   evaluateFields,
+  fineTuningFields,
   generateFields,
   guardFields,
   INSTANCES,
@@ -55,6 +55,16 @@ const { temperatureWrong, temperatureRight, topP, ...generateCounts } = generate
 const { epochs, batch: maskBatch, ...maskReals } = maskFields;
 const { learningRate, klControl, klTraces, beta1, beta2, ...amplifyCounts } = amplifyFields;
 
+const SCHEDULES = ['cosine', 'cosine-to-zero', 'constant'] as const;
+
+const { epochs: passes, batch, warmUp, validateEvery, patience, ...fineTuningReals } = fineTuningFields;
+const fineTuning = {
+  data: oneOf(['traces', 'pairs'], about.fineTuningData),
+  ...each({ epochs: passes, batch, warmUp, validateEvery, patience }, integer),
+  ...each(fineTuningReals, real),
+  schedule: oneOf(SCHEDULES, about.schedule),
+};
+
 const stop = object({ strings: list(text('a stop string'), about.stop) }, {}, 'when a completion ends');
 
 const settings = object(
@@ -94,7 +104,7 @@ const settings = object(
       {
         loss: oneOf(['softplus', 'margin'], about.loss),
         optimizer: oneOf(['adam', 'sgd'], about.optimizer),
-        schedule: oneOf(['cosine', 'constant'], about.schedule),
+        schedule: oneOf(SCHEDULES, about.schedule),
         neurons: oneOf(['up', 'up+gate+down'], about.neurons),
         keep: oneOf(['last', 'first'], about.keep),
         weights: oneOf(['float32', 'float16'], about.weights),
@@ -131,23 +141,17 @@ const settings = object(
         lora: object(
           {},
           {
-            learningRate: real(learningRate),
-            epochs: integer(baselineEpochs),
+            ...fineTuning,
             rank: integer(loraFields.rank),
             alpha: real(loraFields.alpha),
             dropout: real(loraFields.dropout),
-            targets: list(oneOf(projections, 'a matrix'), loraFields.targets.about),
-            tracesPerStep: integer(loraFields.tracesPerStep),
+            targets: list(oneOf(projections, 'a matrix'), 'the matrices that get an adapter, in every layer'),
           },
           'LoRA',
         ),
-        full: object(
-          {},
-          { learningRate: real(learningRate), epochs: integer(baselineEpochs) },
-          'full fine-tuning',
-        ),
+        full: object({}, fineTuning, 'full fine-tuning'),
       },
-      'step sizes of the variants',
+      'training of the variants',
     ),
   },
   "settings in place of the preset's",

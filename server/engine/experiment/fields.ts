@@ -65,20 +65,26 @@ export const endpointFields = {
 export const loraFields = {
   rank: { about: 'rows of A', min: 1, max: 65_536 },
   alpha: { about: 'the weight is W + (alpha / rank) B A', above: 0, max: 1e6 },
-  dropout: {
-    about: 'probability by which a feature is dropped before A; only 0 is carried out',
-    min: 0,
-    max: 1,
-  },
-  targets: { about: 'the matrices that get an adapter, in every layer' },
-  tracesPerStep: { about: 'traces drawn per step, 0 for all', min: 0 },
+  dropout: { about: 'probability by which a feature is dropped before A in training', min: 0, max: 0.99 },
 } satisfies Record<string, Bounds>;
 
-export const baselineEpochs = {
-  about: 'passes over the correct traces',
-  min: 1,
-  max: 100_000,
-} satisfies Bounds;
+/** Of LoRA and full fine-tuning. */
+export const fineTuningFields = {
+  learningRate: amplifyFields.learningRate,
+  epochs: { about: 'passes over the examples, each in an order of its own', min: 1, max: 100_000 },
+  batch: { about: 'examples per step, 0 for all', min: 0 },
+  beta1: amplifyFields.beta1,
+  beta2: amplifyFields.beta2,
+  weightDecay: {
+    about: 'decoupled weight decay (AdamW), per unit of learning rate; norm weights and biases are spared',
+    min: 0,
+    max: 1000,
+  },
+  warmUp: amplifyFields.warmUp,
+  maxGradNorm: { about: 'norm that gradients are scaled down to, 0 for never', min: 0, max: 1e6 },
+  validateEvery: { about: 'steps between two looks at validation problems, 0 for three in all', min: 0 },
+  patience: { about: 'end after this many looks without a new best one, 0 for never', min: 0 },
+} satisfies Record<string, Bounds>;
 
 export const about = {
   preset:
@@ -93,7 +99,10 @@ export const about = {
   kinds: 'kinds of components that compete (fisher)',
   loss: 'loss on the margin logit[desired] - logit[undesired]: its negative, or softplus of its negative',
   optimizer: 'plain gradient descent, or Adam',
-  schedule: 'learning rate after the warm-up: level, or a cosine down to 5 %',
+  schedule:
+    'learning rate after the warm-up: level, a cosine down to 5 %, or one down to 0 after a warm-up from 0 (as transformers has it)',
+  fineTuningData:
+    "what is learned from: the model's own correct traces by cross entropy, or the run's pairs by the run's own objective",
   neurons: 'weights of a chosen neuron: its up_proj row, or also its gate_proj row and down_proj column',
   endpointUrl:
     'a server with the protocol of OpenAI completions (vLLM, SGLang, llama.cpp) that serves the model: it generates traces and completes branches; without it nothing reaches the network',

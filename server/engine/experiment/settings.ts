@@ -42,11 +42,7 @@ export const presetSettings: Record<Preset, Settings> = {
  */
 export function resolveSettings(preset: Preset, overrides: SettingsOverrides = {}): Settings {
   const resolved = layered(preset, overrides);
-  const { amplify, variants } = resolved;
-  if (variants.lora.dropout !== 0) {
-    const what = `dropout is ${variants.lora.dropout}, and LoRA is trained without dropout here`;
-    throw new InputError('settings.variants.lora', what, 'Set it to 0.');
-  }
+  const { amplify } = resolved;
   if (amplify.weights === 'float16' && amplify.optimizer !== 'sgd') {
     const what = `weights are kept in float16, and the optimizer is ${amplify.optimizer}`;
     throw new InputError('settings.amplify', what, 'Choose optimizer sgd, or weights float32.');

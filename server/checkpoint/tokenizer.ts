@@ -1,6 +1,7 @@
 /**
  * Text to token ids and back. tokenizer.json is the truth; ids equal those of Hugging Face tokenizers (Rust), which
- * transformers runs. Decoding never cleans up spaces (transformers' clean_up_tokenization_spaces is ignored for BPE).
+ * transformers runs (its fifth version puts a pipeline of its own in the place of the file's for Llamas whose
+ * tokenizer_class is LlamaTokenizer or GPT2Tokenizer; here the file's counts). Decoding never cleans up spaces (transformers' clean_up_tokenization_spaces is ignored for BPE).
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -15,12 +15,15 @@ export const demo = loadTokenizer(demoModel);
 
 /** Tokenizers with the pipelines of known families, by name; byte-level ones cut every emoji in four. */
 export function families(): Map<string, Tokenizer> {
-  const file = path.join(root, 'test/checkpoint/fixtures/tokenizers.json');
-  const { families: all } = JSON.parse(readFileSync(file, 'utf8')) as {
-    families: Record<string, { tokenizer: unknown; config: unknown }>;
-  };
+  const all = ['byte-level', 'sentencepiece'].flatMap((kind) => {
+    const file = path.join(root, `test/checkpoint/fixtures/tokenizers-${kind}.json`);
+    const read = JSON.parse(readFileSync(file, 'utf8')) as {
+      families: Record<string, { tokenizer: unknown; config: unknown }>;
+    };
+    return Object.entries(read.families);
+  });
   return new Map(
-    Object.entries(all).map(([name, { tokenizer, config }]) => {
+    all.map(([name, { tokenizer, config }]) => {
       const folder = mkdtempSync(path.join(tmpdir(), 'family-'));
       writeFileSync(path.join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
       writeFileSync(path.join(folder, 'tokenizer_config.json'), JSON.stringify(config));

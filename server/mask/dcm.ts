@@ -145,8 +145,8 @@ export async function learnMaskWithin(
   let count = await attempt(options.lambda);
   const factor = within(count) ? 1 / 2 : 2;
   for (let i = 0; i < 8 && within(count) === factor < 1 && count !== budget; i++) {
-    if (factor < 1) low = high * factor ** (i + 1);
-    else high = low * factor ** (i + 1);
+    if (factor < 1) [low, high] = [low * factor, low];
+    else [low, high] = [high, high * factor];
     count = await attempt(factor < 1 ? low : high);
   }
   for (let i = 0; i < 4 && high / low > 1.05 && best()?.selected !== budget; i++) {

@@ -94,10 +94,15 @@ describe('stage by stage, each from the files of the one before', () => {
     expect(all.at(-1)).toMatchObject({ steps: 4, breach: null, weights: 16 * 32 });
     expect(all.at(-1)?.base).toMatchObject({ n: 6, suites: { choice: { n: 2 }, recall: { n: 2 } } });
     expect(fs.existsSync(at('run', 'patch.safetensors'))).toBe(true);
+    expect(readJson('run', 'manifest.json').stages.amplify.evaluate).toMatchObject({
+      // Given, and else as the traces were generated.
+      maxTokens: 20,
+      stop: { answer: true, strings: ['.', 'e', '4'] },
+    });
   });
 
   test('evaluate, with the patch and without', async () => {
-    const inputs = ['--problems', task.test, '--controls', task.controls, '--max-tokens', '20'];
+    const inputs = ['--problems', task.test, '--controls', task.controls];
     const patch = ['--patch', at('run', 'patch.safetensors')];
     const compared = await result(['evaluate', ...model, ...inputs, ...patch, ...out]);
     expect(compared.target).toMatchObject({ base: { n: 8 }, amplified: { n: 8 } });
@@ -106,7 +111,13 @@ describe('stage by stage, each from the files of the one before', () => {
       target: compared.target,
       controls: compared.controls,
     });
-    const alone = await result(['evaluate', ...model, ...inputs, '--out', at('alone')]);
+    expect(readJson('run', 'manifest.json').stages.evaluate).toMatchObject({
+      maxTokens: 20,
+      stop: { answer: true, strings: ['.', 'e', '4'] },
+    });
+    const stops = ['--stop', '.', '--stop', 'e', '--stop', '4'];
+    const base = ['evaluate', ...model, ...inputs, '--max-tokens', '20', ...stops, '--out', at('alone')];
+    const alone = await result(base);
     expect(alone.target).toEqual(compared.target.base);
     expect(alone.controls.choice).toEqual(compared.controls.choice.base);
     const same = await result([
@@ -120,6 +131,16 @@ describe('stage by stage, each from the files of the one before', () => {
       at('zero'),
     ]);
     expect(same.target).toMatchObject({ gain: 0, gained: 0, lost: 0, p: 1 });
+    const given = ['--max-tokens', '25', '--stop', '%', '--limit', '2', '--out', at('given')];
+    await result(['evaluate', ...model, ...inputs, ...patch, ...given]);
+    expect(readJson('given', 'manifest.json').stages.evaluate).toMatchObject({
+      maxTokens: 25,
+      stop: { answer: true, strings: ['%'] },
+    });
+    const answers = lines('given', 'evaluate-samples.jsonl').filter(({ suite }) => suite === 'test');
+    expect(answers).toHaveLength(4);
+    expect(answers.some(({ text }) => text.endsWith('%'))).toBe(true);
+    for (const { text } of answers) expect(text.slice(0, -1)).not.toContain('%');
   });
 
   test('the stages made one run', async () => {

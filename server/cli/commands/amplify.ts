@@ -16,7 +16,7 @@ import {
   amplifyOptions,
   checkGuard,
   checkNames,
-  decodingOptions,
+  decodingOptionsLike,
   evaluateOptions,
   presetOption,
 } from './settings.ts';
@@ -44,8 +44,7 @@ not given (--text, --traces) are left out.
     limit: integer('N', 'take only the first N pairs', { min: 1, fallbackText: 'all' }),
     ...presetOption,
     ...amplifyOptions,
-    maxTokens: decodingOptions.maxTokens,
-    batch: decodingOptions.batch,
+    ...decodingOptionsLike('as the traces and pairs were made'),
     ...evaluateOptions,
     ...runOptions,
   },

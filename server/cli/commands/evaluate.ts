@@ -12,7 +12,7 @@ import {
   scale,
   shardOption,
 } from './common.ts';
-import { checkNames, decodingOptions, evaluateOptions } from './settings.ts';
+import { checkNames, decodingOptionsLike, evaluateOptions } from './settings.ts';
 
 export const evaluate = command({
   name: 'evaluate',
@@ -34,8 +34,7 @@ run folder. Without --patch the base model alone is measured.
       min: 1,
       fallbackText: 'all',
     }),
-    maxTokens: decodingOptions.maxTokens,
-    batch: decodingOptions.batch,
+    ...decodingOptionsLike('as when the patch was trained'),
     ...evaluateOptions,
     ...shardOption,
     ...runOptions,

@@ -10,10 +10,7 @@ import {
   runOptions,
   shardOption,
 } from './common.ts';
-import { counterparts, decodingOptions, localizeOptions, presetOption } from './settings.ts';
-
-const { maxTokens, stop, batch } = decodingOptions;
-const asGenerated = { fallbackText: 'as the traces were generated, where their run folder tells' };
+import { counterparts, decodingOptionsLike, localizeOptions, presetOption } from './settings.ts';
 
 export const localize = command({
   name: 'localize',
@@ -35,9 +32,7 @@ every pivot.
     ...presetOption,
     ...localizeOptions,
     counterparts,
-    maxTokens: { ...maxTokens, ...asGenerated },
-    stop: { ...stop, ...asGenerated },
-    batch,
+    ...decodingOptionsLike('as the traces were generated'),
     ...endpointOptions,
     ...shardOption,
     ...runOptions,

@@ -74,6 +74,19 @@ export const decodingOptions = {
   ),
 };
 
+/** The same where an earlier run says how it completed problems. */
+export const decodingOptionsLike = (where: string) => {
+  const { maxTokens, stop, batch } = decodingOptions;
+  const asThere = (fallback: string | undefined) => ({
+    fallbackText: `${where}, where a run folder tells; else ${fallback ?? 'none'}`,
+  });
+  return {
+    maxTokens: { ...maxTokens, ...asThere(maxTokens.fallbackText) },
+    stop: { ...stop, ...asThere(stop.fallbackText) },
+    batch: { ...batch, ...asThere(batch.fallbackText) },
+  };
+};
+
 const { samples, temperatureWrong, temperatureRight, topP, topK } = generateFields;
 export const sampleOptions = {
   samples: asInteger(

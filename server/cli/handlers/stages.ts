@@ -101,7 +101,8 @@ completions: ${completions}${saved}\n`;
   },
 
   amplify: async (values, io) => {
-    const { amplify: settings, evaluate } = resolveSettings(values.preset, overridesOf(values));
+    const overrides = overridesOf(values);
+    const { amplify: settings, evaluate } = resolveSettings(values.preset, overrides);
     const params = {
       ...runOf(values),
       pairs: values.pairs,
@@ -114,6 +115,7 @@ completions: ${completions}${saved}\n`;
       text: values.text,
       settings,
       evaluate,
+      decoding: overrides.evaluate ?? {},
     };
     const summary = await withEngine((engine) => engine.call('amplify', params, listen(io, 'amplify')));
     const { base, best, steps, breach, weights, curve } = summary;
@@ -138,7 +140,8 @@ ${weights} weights in ${values.out}/patch.safetensors\n`;
   },
 
   evaluate: async (values, io) => {
-    const { evaluate: settings } = resolveSettings('default', overridesOf(values));
+    const overrides = overridesOf(values);
+    const { evaluate: settings } = resolveSettings('default', overrides);
     const params = {
       ...runOf(values),
       problems: problemsOf(values),
@@ -148,6 +151,7 @@ ${weights} weights in ${values.out}/patch.safetensors\n`;
       patch: patchOf(values),
       against: patchOf({ patch: values.against, scale: 1 }),
       settings,
+      decoding: overrides.evaluate ?? {},
       shard: values.shard ?? null,
     };
     const report = await withEngine((engine) => engine.call('evaluate', params, listen(io, 'evaluate')));

@@ -7,6 +7,7 @@ import type { AmplifySettings, EvaluateSettings } from '../../pipeline/settings.
 import { type AmplifySummary, amplifyStage } from '../../pipeline/stages/amplify.ts';
 import { usablePairs } from '../../pipeline/stages/mask.ts';
 import { type ControlsRef, loadControls, loadText } from '../inputs/controls.ts';
+import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
@@ -38,14 +39,18 @@ export interface AmplifyParams extends RunParams {
   /** Files of control text. */
   text: readonly string[];
   settings: AmplifySettings;
+  /** Of validation problems and watched suites. */
   evaluate: EvaluateSettings;
+  /** How validation problems are completed, where it is not to be as the traces and pairs were made. */
+  decoding: GivenDecoding;
 }
 
 /** Stage 3: writes patch.safetensors. */
 export const amplify =
   (models: Models) =>
   (params: AmplifyParams, context: JobContext<StageEvent | ReadyEvent>): Promise<AmplifySummary> => {
-    const { pairs, limit, mask, validation, prompts, traces, watch, text, settings, evaluate, seed } = params;
+    const { pairs, limit, mask, validation, prompts, traces, watch, text, settings, seed } = params;
+    const evaluate = { ...params.evaluate, ...decodingLike('traces', [traces, pairs], params.decoding) };
     return inRunFolder(
       models,
       params,

@@ -9,6 +9,7 @@ import { evaluateStage, type Outcomes, type Suites } from '../../pipeline/stages
 import type { Run } from '../../runs/run.ts';
 import { type Shard, shardName } from '../../runs/shard.ts';
 import { type ControlsRef, loadControls } from '../inputs/controls.ts';
+import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
@@ -26,6 +27,8 @@ export interface EvaluateParams extends RunParams {
   /** What the patch is compared with; null for the base model. */
   against: PatchRef | null;
   settings: EvaluateSettings;
+  /** How problems are completed, where it is not to be as they were when the patch was trained. */
+  decoding: GivenDecoding;
   /** Only a part of the work, to be merged. */
   shard?: Shard | null;
 }
@@ -57,7 +60,9 @@ export const evaluate =
     params: EvaluateParams,
     context: JobContext<StageEvent | ReadyEvent>,
   ): Promise<EvaluationReport | ShardReport> => {
-    const { problems: ref, prompts, controls, controlLimit, patch, against, settings, seed } = params;
+    const { problems: ref, prompts, controls, controlLimit, patch, against, seed } = params;
+    const sources = [patch?.file ?? null, against?.file ?? null];
+    const settings = { ...params.settings, ...decodingLike('patch', sources, params.decoding) };
     const { shard = null } = params;
     return inRunFolder(
       models,

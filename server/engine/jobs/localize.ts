@@ -1,13 +1,11 @@
-import path from 'node:path';
 import { collect } from '../../data/jsonl.ts';
 import type { Trace } from '../../data/records.ts';
 import { readTraces } from '../../data/traces.ts';
-import type { TraceOptions } from '../../generate/traces.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
-import { type GenerateSettings, generateDefaults, type LocalizeSettings } from '../../pipeline/settings.ts';
+import type { LocalizeSettings } from '../../pipeline/settings.ts';
 import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/localize.ts';
-import { readManifest } from '../../runs/manifest.ts';
 import { type Shard, shardName } from '../../runs/shard.ts';
+import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -20,7 +18,7 @@ export interface LocalizeParams extends RunParams {
   limit: number | null;
   settings: LocalizeSettings;
   /** How branches are completed, where it is not to be as the traces were generated. */
-  generation: { maxTokens?: number; batch?: number; stop?: { strings?: readonly string[] } };
+  generation: GivenDecoding;
   /** A server that completes branches in place of the model here. */
   endpoint?: EndpointSettings | null;
   /** Only a part of the contrasts. */
@@ -38,7 +36,8 @@ export const localize =
       async ({ model }) => {
         const { traces: file, limit, settings, endpoint = null, shard = null } = params;
         const traces = await collect(readTraces(file, { vocab: model.config.vocabSize }));
-        const generation = completionOptions(params);
+        // A branch must end where its trace would have.
+        const generation = decodingLike('traces', [file], params.generation);
         return {
           prepared: { traces: firstProblems(traces, limit), generation },
           work: {
@@ -61,17 +60,6 @@ export const localize =
         return (await localizeStage(run, { traces, settings, generation, shard, remote })).summary;
       },
     );
-
-/** A branch must end where its trace would have: the settings of the run that made the traces, if they lie in one. */
-function completionOptions({ traces, generation }: LocalizeParams): TraceOptions {
-  const made = readManifest(path.dirname(traces))?.stages.generate as Partial<GenerateSettings> | undefined;
-  const { maxTokens, batch, stop } = { ...generateDefaults, ...made };
-  return {
-    maxTokens: generation.maxTokens ?? maxTokens,
-    batch: generation.batch ?? batch,
-    stop: { ...stop, ...generation.stop },
-  };
-}
 
 function firstProblems(traces: readonly Trace[], limit: number | null): Trace[] {
   const kept = new Set([...new Set(traces.map((trace) => trace.problem_id))].slice(0, limit ?? undefined));

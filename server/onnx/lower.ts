@@ -236,19 +236,24 @@ const direct =
     e.op(opType, x);
 
 /**
- * Whether batched products, each of a matrix of its own and of any length, have so few rows that repacking the right
- * operand dominates.
+ * Whether products with a matrix of any length have so few rows that repacking the matrix dominates. They are taken row by
+ * row then: the kernel reads the right operand where it lies for one row, and repacks it for more.
  */
 function isFewRows(left: Node, right: Node): boolean {
   const rows = left.shape.at(-2)!;
-  const lead = left.shape.slice(0, -2);
   return (
     right.shape.slice(-2).some((extent) => typeof extent === 'string') &&
     typeof rows === 'number' &&
     rows > 1 &&
-    rows <= 8 &&
-    lead.length === right.shape.length - 2 &&
-    lead.every((extent, i) => extent === right.shape[i])
+    rows <= 8
+  );
+}
+
+/** Whether every left matrix meets a right one of its own. */
+function isBatched(left: Node, right: Node): boolean {
+  const lead = left.shape.slice(0, -2);
+  return (
+    lead.length === right.shape.length - 2 && lead.every((extent, i) => extent === right.shape[i])
   );
 }
 
@@ -297,8 +302,7 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
       perm.push(...perm.splice(-2).reverse());
       return e.op('Transpose', [name], { perm });
     };
-    if (!transA && isFewRows(left, right)) {
-      // Row by row: the kernel reads the right operand where it lies for one row, and repacks it for more.
+    if (!transA && isBatched(left, right) && isFewRows(left, right)) {
       const rank = left.shape.length;
       const rows = e.op('Unsqueeze', [a!, e.i64([rank - 1])]);
       const once = e.op('Unsqueeze', [b!, e.i64([rank - 2])]);
@@ -312,15 +316,26 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
   },
   raggedMatmul: (e, node, [a, ...each]) => {
     const { transB } = node.op as { transB: boolean };
-    const axis = e.i64([3]);
-    const columns = (transB ? node.inputs[0]! : node).shape[3]!;
-    const products = e.split(a!, 1, each.length).map((part, i) => {
-      const { start, pads } = e.last(node.inputs[i + 1]!.shape[3]!, columns);
-      if (!transB) return e.op('Pad', [e.op('MatMul', [part, each[i]!]), pads, '', axis]);
-      const used = e.op('Slice', [part, start, e.extent(columns), axis]);
-      return e.op('MatMul', [used, e.op('Transpose', [each[i]!], { perm: [0, 1, 3, 2] })]);
+    const [left, ...matrices] = node.inputs as [Node, ...Node[]];
+    const columns = (transB ? left : node).shape[3]!;
+    const last = (i: number) => e.last(matrices[i]!.shape[3]!, columns);
+    const axis = e.i64([-1]);
+    const joined = (parts: string[]) => e.op('Concat', parts, { axis: 1 });
+    if (transB) {
+      return joined(
+        e.split(a!, 1, each.length).map((part, i) => {
+          const used = e.op('Slice', [part, last(i).start, e.extent(columns), axis]);
+          return e.op('MatMul', [used, e.op('Transpose', [each[i]!], { perm: [0, 1, 3, 2] })]);
+        }),
+      );
+    }
+    const apart = isFewRows(left, matrices[0]!);
+    const rows = apart ? e.op('Unsqueeze', [a!, e.i64([3])]) : a!;
+    const products = e.split(rows, 1, each.length).map((part, i) => {
+      const matrix = apart ? e.op('Unsqueeze', [each[i]!, e.i64([2])]) : each[i]!;
+      return e.op('Pad', [e.op('MatMul', [part, matrix]), last(i).pads, '', axis]);
     });
-    return e.op('Concat', products, { axis: 1 });
+    return apart ? e.op('Squeeze', [joined(products), e.i64([3])]) : joined(products);
   },
   reshape: (e, node, [x]) => e.op('Reshape', [x!, e.shape(node.shape, true)]),
   transpose: (e, node, [x]) =>

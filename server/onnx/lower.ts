@@ -252,9 +252,7 @@ function isFewRows(left: Node, right: Node): boolean {
 /** Whether every left matrix meets a right one of its own. */
 function isBatched(left: Node, right: Node): boolean {
   const lead = left.shape.slice(0, -2);
-  return (
-    lead.length === right.shape.length - 2 && lead.every((extent, i) => extent === right.shape[i])
-  );
+  return lead.length === right.shape.length - 2 && lead.every((extent, i) => extent === right.shape[i]);
 }
 
 /** Everything but inputs and weights, which are declared and not computed. */

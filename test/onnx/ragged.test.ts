@@ -11,8 +11,13 @@ const noWeights = {
   },
 };
 
-test.each([1, 3])('%i parts of any length', async (parts) => {
-  const [heads, rows, width] = [2, 3, 4] as const;
+test.each([
+  [1, 3],
+  [3, 3],
+  [3, 1],
+  [2, 9],
+])('%i parts of any length, %i rows', async (parts, rows) => {
+  const [heads, width] = [2, 4] as const;
   const g = new GraphBuilder();
   const q = g.input('q', [heads, parts, rows, width]);
   const w = g.input('w', [heads, parts, rows, 'P']);

@@ -21,7 +21,17 @@ export const llamaNames = [
   'llama-bias',
 ] as const;
 /** Checkpoints of make_families.py. */
-export const familyNames = ['mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'olmo2', 'phi3'] as const;
+export const familyNames = [
+  'mistral',
+  'qwen2',
+  'qwen2-f16',
+  'qwen3',
+  'gemma2',
+  'gemma3',
+  'olmo2',
+  'phi3',
+  'smollm2',
+] as const;
 /** Every checkpoint that has an oracle. */
 export const oracleNames = [...llamaNames, ...familyNames] as const;
 export type OracleName = (typeof oracleNames)[number];

@@ -167,11 +167,13 @@ test('gate point: behind the norm where every head of queries and keys has its o
   expect(Object.fromEntries(points)).toEqual({
     mistral: 'projection',
     qwen2: 'projection',
+    'qwen2-f16': 'projection',
     qwen3: 'norm',
     gemma2: 'projection',
     gemma3: 'norm',
     olmo2: 'projection',
     phi3: 'projection',
+    smollm2: 'projection',
   });
 });
 

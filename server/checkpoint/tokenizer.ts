@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Tokenizer as Pipeline } from '@huggingface/tokenizers';
 import { InputError } from '../errors.ts';
 import { type AddedToken, AddedTokenSplitter } from './added-tokens.ts';
-import { type ChatMessage, type ChatOptions, renderChatTemplate } from './chat.ts';
+import { type ChatMessage, type ChatOptions, findTemplate, renderChatTemplate } from './chat.ts';
 import { Fields, isRecord, readJsonObject } from './json-fields.ts';
 import { readAffixes } from './post-processor.ts';
 import { byteLevelBytes, type DecoderStep, decodeTokens, type Span } from './token-decoder.ts';
@@ -50,6 +50,8 @@ export interface Tokenizer {
   tokenText(id: number): string;
   /** The prompt for a conversation by the model's chat template. @throws InputError where there is none, or it fails */
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;
+  /** The source of the model's chat template. @throws InputError where there is none */
+  chatTemplate(): string;
 }
 
 /**
@@ -205,6 +207,10 @@ class LoadedTokenizer implements Tokenizer {
       if (content !== undefined) special[name] = content;
     }
     return renderChatTemplate(this.folder, this.config, messages, special, options);
+  }
+
+  chatTemplate(): string {
+    return findTemplate(this.folder, this.config).source;
   }
 }
 

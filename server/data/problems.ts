@@ -6,10 +6,15 @@ import type { Problem, Split } from './records.ts';
 import { assignSplits, SPLITS, type SplitShares } from './splits.ts';
 
 export interface ProblemOptions {
-  /** How a question becomes a prompt; must contain `{question}`. Records with a `prompt` of their own ignore it. */
+  /**
+   * How a question becomes a prompt; must contain `{question}`. Records with a `prompt` of their own ignore it.
+   * Default: DEFAULT_TEMPLATE, and in a chat the question alone.
+   */
   template?: string;
   /** Few-shot examples, put before every rendered question as they are. InputError for records with their own `prompt`. */
   fewShot?: string;
+  /** Renders a user's turn by the model's chat template. InputError for records with their own `prompt`. */
+  chat?: (turn: string) => string;
   /** Seed of the split of files that have none. Default 0. */
   splitSeed?: string | number;
   /** Shares of the split of files that have none. Default: the paper's 52 / 8 / 40 %. */
@@ -46,7 +51,7 @@ export async function asProblems(
   lines: AsyncIterable<JsonlLine>,
   options: ProblemOptions = {},
 ): Promise<ProblemSet> {
-  const template = options.template ?? DEFAULT_TEMPLATE;
+  const template = options.template ?? (options.chat ? '{question}' : DEFAULT_TEMPLATE);
   if (!template.includes('{question}')) {
     throw new InputError('prompt template', 'has no {question}', 'Put {question} where the question goes.');
   }
@@ -60,7 +65,7 @@ export async function asProblems(
     const problem: Problem = {
       ...record,
       ...identity(fields, format, line),
-      prompt: prompt(fields, template, options.fewShot),
+      ...prompt(fields, template, options),
       ...solution(fields),
     };
     ids.add(problem.id, where);
@@ -110,21 +115,26 @@ function identity(
   };
 }
 
-function prompt(fields: Fields, template: string, fewShot: string | undefined): string {
+function prompt(
+  fields: Fields,
+  template: string,
+  { fewShot, chat }: ProblemOptions,
+): Pick<Problem, 'prompt' | 'add_special_tokens'> {
   if (!fields.has('prompt')) {
     const question = fields.string('question');
-    return (fewShot ?? '') + template.replaceAll('{question}', () => question);
+    const asked = (fewShot ?? '') + template.replaceAll('{question}', () => question);
+    return chat ? { prompt: chat(asked), add_special_tokens: false } : { prompt: asked };
   }
-  if (fewShot) {
-    fields.fail(
-      'prompt',
-      'is given, and few-shot examples too',
-      'Drop the examples, or give "question" instead of "prompt".',
-    );
+  if (fewShot || chat) {
+    const what = `is given, and ${chat ? 'a chat template' : 'few-shot examples'} too`;
+    fields.fail('prompt', what, 'Drop one of them, or give "question" instead of "prompt".');
   }
   const text = fields.string('prompt');
   if (text === '') fields.fail('prompt', 'is empty', 'Give the text that the model sees.');
-  return text;
+  const special = fields.has('add_special_tokens')
+    ? { add_special_tokens: fields.boolean('add_special_tokens') }
+    : {};
+  return { prompt: text, ...special };
 }
 
 function solution(fields: Fields): Pick<Problem, 'answer' | 'target'> {

@@ -12,6 +12,8 @@ export interface Problem {
   template_id?: string;
   instance_id?: string;
   split?: Split;
+  /** false: the prompt is a rendered chat, which brings its special tokens; the tokenizer adds none. */
+  add_special_tokens?: boolean;
   [extra: string]: unknown;
 }
 

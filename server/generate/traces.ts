@@ -39,7 +39,9 @@ export interface TraceHooks {
 /** Prompt token ids of problems, the shared prefix of the runner included. */
 export function encodePrompts(model: Model, problems: readonly Problem[]): number[][] {
   return problems.map((problem) => {
-    const ids = model.tokenizer.encode(problem.prompt);
+    const ids = model.tokenizer.encode(problem.prompt, {
+      addSpecialTokens: problem.add_special_tokens ?? true,
+    });
     if (ids.length === 0) {
       throw new InputError(`problem ${problem.id}`, 'the prompt has no tokens', 'Give it a prompt');
     }

@@ -37,7 +37,7 @@ const endless = (out: string) => ({
   seed: 0,
   fresh: false,
   problems: { file: task.problems, split: null, limit: null },
-  prompts: { template: null, fewShot: null },
+  prompts: { template: null, fewShot: null, chat: null },
   settings: { ...defaultSettings.generate, samples: 1000, counterparts: 1000, maxTokens: 200 },
 });
 

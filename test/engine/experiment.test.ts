@@ -147,6 +147,8 @@ describe('paths', () => {
     ],
     [{ ...minimal, problems: { templates: 'model' } }, 'field "problems.count": is missing'],
     [{ ...minimal, problems: { templates: 'nowhere', count: 1 } }, 'field "problems.templates": '],
+    [{ ...minimal, chat: 'yes' }, 'field "chat": is "yes". Give an object.'],
+    [{ ...minimal, chat: { date: 'today' } }, 'field "chat.date": is "today". Give YYYY-MM-DD.'],
     [{ problems: 'problems.jsonl' }, 'field "model": is missing'],
     [{ ...minimal, template: 'no place' }, 'field "template": is "no place". Put {question}'],
     [[minimal], 'is [{'],
@@ -190,6 +192,15 @@ describe('the plan of a run', () => {
     });
     expect(plan.watch).toEqual([{ path: path.join(root, 'facts.jsonl'), name: 'watched' }]);
     expect(plan.text).toEqual([path.join(root, 'text.jsonl')]);
+  });
+
+  test('a chat is true, or tells of its turns', async () => {
+    const chat = async (value?: unknown) =>
+      planRun(await read(value === undefined ? minimal : { ...minimal, chat: value })).prompts.chat;
+    expect([await chat(), await chat(false)]).toEqual([null, null]);
+    expect(await chat(true)).toEqual({ system: null, date: null });
+    expect(await chat({ system: 'Be brief.' })).toEqual({ system: 'Be brief.', date: null });
+    expect(await chat({ date: '2025-01-31' })).toEqual({ system: null, date: '2025-01-31' });
   });
 
   test('templates give every split fresh instances', async () => {

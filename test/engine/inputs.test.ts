@@ -1,11 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadTokenizer } from '../../server/checkpoint/tokenizer.ts';
 import { neverAborted } from '../../server/control.ts';
 import { loadControls, loadText, splitControls } from '../../server/engine/inputs/controls.ts';
 import { loadProblems } from '../../server/engine/inputs/problems.ts';
 import { chooseDevice, type DeviceReport } from '../../server/onnx/devices.ts';
-import { scratch } from '../cli/built.ts';
+import { fixture, scratch } from '../cli/built.ts';
 
 const root = scratch();
 
@@ -124,19 +125,54 @@ describe('problems', () => {
     { question: 'Two?', answer: '#### 2' },
   ]);
   const all = { file, split: null, limit: null };
-  const run = { seed: 0, signal: neverAborted };
+  const tokenizer = loadTokenizer(fixture('llama-tied'));
+  const run = { seed: 0, tokenizer, signal: neverAborted };
 
   test('few-shot examples stand before every question', async () => {
     const examples = write('shots.jsonl', [{ question: 'Three?', answer: 'It is 3. #### 3' }]);
-    const [first] = await loadProblems(all, { template: null, fewShot: examples }, run);
+    const [first] = await loadProblems(all, { template: null, fewShot: examples, chat: null }, run);
     expect(first!.prompt).toBe('Q: Three?\nA: It is 3. #### 3\n\nQ: One?\nA:');
     const text = write('shots.txt', 'As it is.\n');
-    const [other] = await loadProblems(all, { template: 'What: {question}', fewShot: text }, run);
+    const [other] = await loadProblems(all, { template: 'What: {question}', fewShot: text, chat: null }, run);
     expect(other!.prompt).toBe('As it is.\nWhat: One?');
   });
 
+  test('in a chat every question is a turn, and so is every worked example; special tokens are in the text', async () => {
+    const examples = write('turns.jsonl', [{ question: 'Three?', answer: 'It is 3. #### 3' }]);
+    const chat = { system: 'Be brief.', date: null };
+    const [first] = await loadProblems(all, { template: null, fewShot: examples, chat }, run);
+    const turn = (role: string, text: string) =>
+      `<|start_header|>${role}<|end_header|>\n\n${text}<|turn_end|>`;
+    expect(first).toMatchObject({
+      prompt: `<|begin_of_text|>${turn('system', 'Be brief.')}${turn('user', 'Three?')}${turn('assistant', 'It is 3. #### 3')}${turn('user', 'One?')}<|start_header|>assistant<|end_header|>\n\n`,
+      add_special_tokens: false,
+      target: 1,
+    });
+    const text = write('before.txt', 'As it is.\n');
+    const plain = { template: 'What: {question}', fewShot: text, chat: { system: null, date: null } };
+    const [other] = await loadProblems(all, plain, run);
+    expect(other!.prompt).toContain(turn('user', 'As it is.\nWhat: One?'));
+    const own = write('prompt.jsonl', [{ prompt: 'As told', answer: '1' }]);
+    await expect(loadProblems({ ...all, file: own }, plain, run)).rejects.toThrow(
+      /prompt\.jsonl:1: field "prompt" is given, and a chat template too/,
+    );
+  });
+
+  test('a prompt that is a rendered chat says so itself', async () => {
+    const rendered = write('rendered.jsonl', [
+      { prompt: '<|begin_of_text|>Hi', answer: '1', add_special_tokens: false },
+    ]);
+    const prompts = { template: null, fewShot: null, chat: null };
+    const [one] = await loadProblems({ ...all, file: rendered }, prompts, run);
+    expect(one!.add_special_tokens).toBe(false);
+    const wrong = write('wrong.jsonl', [{ prompt: 'Hi', answer: '1', add_special_tokens: 'no' }]);
+    await expect(loadProblems({ ...all, file: wrong }, prompts, run)).rejects.toThrow(
+      /add_special_tokens" is a string/,
+    );
+  });
+
   test('a split without problems is refused', async () => {
-    const prompts = { template: null, fewShot: null };
+    const prompts = { template: null, fewShot: null, chat: null };
     const single = write('single.jsonl', [{ prompt: 'a', answer: '1', split: 'train' }]);
     await expect(loadProblems({ file: single, split: 'test', limit: null }, prompts, run)).rejects.toThrow(
       'single.jsonl: has no problems of split test',

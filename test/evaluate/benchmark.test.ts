@@ -32,6 +32,7 @@ const params = (name: string, given: Partial<BenchmarkParams>): BenchmarkParams 
   shotSeed: 1234,
   limit: null,
   patch: null,
+  chat: null,
   settings: { batch: 8, maxTokens: 12, maxLength: null },
   ...given,
 });

@@ -24,6 +24,8 @@ interface Expected {
   shots: number;
   maxLength: number;
   maxTokens?: number;
+  /** Asked by the chat template. */
+  chat?: { system: string | null; multiturn: boolean };
   docs: object[];
   pool?: object[];
   results: Record<string, number>;
@@ -66,7 +68,7 @@ async function run(name: string, expected: Expected) {
   const report = await benchmark(models)(
     {
       model: {
-        folder: name.startsWith('bos-') ? fixture('llama-untied-hd') : demo,
+        folder: /^(bos|chat)-/.test(name) ? fixture('llama-untied-hd') : demo,
         device: 'cpu',
         threads: 2,
       },
@@ -80,6 +82,7 @@ async function run(name: string, expected: Expected) {
       shotSeed: 1234,
       limit: null,
       patch: null,
+      chat: expected.chat ? { ...expected.chat, date: null } : null,
       settings: { batch: 32, maxTokens: expected.maxTokens ?? 16, maxLength: expected.maxLength },
     },
     { signal: neverAborted, emit: () => undefined },
@@ -149,7 +152,7 @@ describe('scores of lm-evaluation-harness', () => {
   });
 
   test('the fixtures have both outcomes of every match, and 200 documents of each task', () => {
-    const all = names.filter((name) => !name.startsWith('bos-'));
+    const all = names.filter((name) => !/^(bos|chat)-/.test(name));
     const count = (task: string) =>
       all
         .filter((name) => name === task || name.startsWith(`${task}-`))

@@ -4,6 +4,7 @@ import { integer } from '../numbers.ts';
 import { required } from '../options.ts';
 import { existingPath, file } from '../paths.ts';
 import {
+  checkChat,
   guardSuites,
   modelOptions,
   PAIR_SOURCES,
@@ -48,8 +49,9 @@ not given (--text, --traces) are left out.
     ...evaluateOptions,
     ...runOptions,
   },
-  validate: (values) => {
+  validate: (values, given) => {
     refuseResumeWithFresh(values);
+    checkChat(values, given);
     checkGuard(values);
     checkNames('--watch', values.watch);
     if (values.klTraces && !values.traces) {

@@ -1,10 +1,19 @@
 import { SEED } from '../../engine/experiment/fields.ts';
+import { InputError } from '../../errors.ts';
 import { type BenchmarkName, benchmarkTasks } from '../../evaluate/benchmarks/index.ts';
 import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
-import { optionalChoice, required } from '../options.ts';
+import { optionalChoice, required, toggle } from '../options.ts';
 import { source } from '../paths.ts';
-import { checkScale, modelOptions, patchOptions, refuseResumeWithFresh, runOptions } from './common.ts';
+import {
+  chatOptions,
+  checkChat,
+  checkScale,
+  modelOptions,
+  patchOptions,
+  refuseResumeWithFresh,
+  runOptions,
+} from './common.ts';
 
 const NAMES = Object.keys(benchmarkTasks) as BenchmarkName[];
 
@@ -20,8 +29,13 @@ ${tasks.join('\n')}
 
 Writes samples_TASK.jsonl (one line a document and filter, as it is scored),
 results.json, both with the harness's fields, and report.json to the run folder.
-Two runs on the same documents are compared by \`cca runs compare A B\`. Prompts are
-plain: no chat template is applied.
+Two runs on the same documents are compared by \`cca runs compare A B\`.
+
+Prompts are plain unless --chat is given. Then they are what the harness makes of
+them with --apply_chat_template: --system and the task's description are the
+system's turn, left out where the template takes none; worked examples are turns
+of their own (--fewshot_as_multiturn), or with --single-turn stand in the
+question's; a choice is the beginning of the assistant's turn.
 
   cca benchmark --model my-model --task mmlu --data mmlu/test --few-shot mmlu/dev \\
       --out runs/mmlu`,
@@ -45,6 +59,8 @@ plain: no chat template is applied.
       min: 1,
       fallbackText: 'all',
     }),
+    ...chatOptions,
+    singleTurn: toggle("put worked examples into the question's turn (with --chat)"),
     ...patchOptions,
     maxTokens: integer('N', 'longest completion', { min: 1, max: 1_000_000, unit: 'tokens', fallback: 256 }),
     maxLength: integer('N', 'what the model sees at most: longer prompts lose their beginning', {
@@ -59,5 +75,9 @@ plain: no chat template is applied.
   validate: (values, given) => {
     refuseResumeWithFresh(values);
     checkScale(values, given);
+    checkChat(values, given);
+    if (values.singleTurn && !values.chat) {
+      throw new InputError('--single-turn', 'has no meaning in plain prompts', 'Add --chat.');
+    }
   },
 });

@@ -1,5 +1,5 @@
 import { endpointDefaults } from '../../engine/experiment/endpoint.ts';
-import { about, DEVICE_WORDS, endpointFields, SEED, THREADS } from '../../engine/experiment/fields.ts';
+import { about, DATE, DEVICE_WORDS, endpointFields, SEED, THREADS } from '../../engine/experiment/fields.ts';
 import { InputError } from '../../errors.ts';
 import { parseShard, type Shard } from '../../runs/shard.ts';
 import { integer, real } from '../numbers.ts';
@@ -85,8 +85,43 @@ export const shardOption = {
   }),
 };
 
+export const chatOptions = {
+  chat: toggle(
+    "ask by the model's chat template: every question is a user's turn, and the assistant's is open",
+  ),
+  system: text('TEXT', "the system's turn (with --chat)"),
+  chatDate: option<string | undefined>({
+    placeholder: 'YYYY-MM-DD',
+    summary: 'what chat templates that tell the date take for today, so that a run can be repeated',
+    fallbackText: "the template's own date",
+    parse: (value, flag) => {
+      if (DATE.test(value)) return value;
+      throw new InputError(flag, `${quote(value)} is no date`, 'Give YYYY-MM-DD.');
+    },
+  }),
+};
+
+/** What the chat options say; null for plain prompts. */
+export function chatOf(values: {
+  chat: boolean;
+  system: string | undefined;
+  chatDate: string | undefined;
+}): { system: string | null; date: string | null } | null {
+  return values.chat ? { system: values.system ?? null, date: values.chatDate ?? null } : null;
+}
+
+/** A system's turn or a date without a chat is a misunderstanding. */
+export function checkChat(values: { chat: boolean }, given: ReadonlySet<string>): void {
+  const stray = (['system', 'chatDate'] as const).find((key) => given.has(key));
+  if (values.chat || stray === undefined) return;
+  throw new InputError(flagOf(stray), 'has no meaning in plain prompts', 'Add --chat.');
+}
+
 export const promptOptions = {
-  fewShot: file('worked examples put before every question: a text file, or JSONL of problems'),
+  fewShot: file(
+    'worked examples put before every question: a text file, or JSONL of problems (with --chat, turns of their own)',
+  ),
+  ...chatOptions,
 };
 
 export const problemOptions = {

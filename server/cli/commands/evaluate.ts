@@ -3,6 +3,7 @@ import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { file } from '../paths.ts';
 import {
+  checkChat,
   checkScale,
   controlOptions,
   modelOptions,
@@ -41,6 +42,7 @@ run folder. Without --patch the base model alone is measured.
   },
   validate: (values, given) => {
     refuseResumeWithFresh(values);
+    checkChat(values, given);
     checkScale(values, given);
     checkNames('--controls', values.controls);
     if (values.against && !values.patch)

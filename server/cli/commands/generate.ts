@@ -1,5 +1,6 @@
 import { command } from '../command.ts';
 import {
+  checkChat,
   checkEndpoint,
   endpointOptions,
   modelOptions,
@@ -37,6 +38,7 @@ On a server that serves the model, and as a part of a job array:
   },
   validate: (values, given) => {
     refuseResumeWithFresh(values);
+    checkChat(values, given);
     checkEndpoint(values, given);
   },
 });

@@ -3,7 +3,15 @@ import { command } from '../command.ts';
 import { integer } from '../numbers.ts';
 import { required, text, toggle } from '../options.ts';
 import { existingPath, file, folder } from '../paths.ts';
-import { checkScale, modelOptions, PAIR_SOURCES, patchOptions, problemOptions, scale } from './common.ts';
+import {
+  checkChat,
+  checkScale,
+  modelOptions,
+  PAIR_SOURCES,
+  patchOptions,
+  problemOptions,
+  scale,
+} from './common.ts';
 import { decodingOptions } from './settings.ts';
 
 export const score = command({
@@ -81,6 +89,7 @@ or wrong, [-removed-] and {+added+}. With --json every problem is one object
   },
   validate: (values, given) => {
     checkScale(values, given);
+    checkChat(values, given);
     if (given.has('baseScale') && !values.basePatch) {
       throw new InputError('--base-scale', 'has no meaning without a patch', 'Add --base-patch FILE.');
     }

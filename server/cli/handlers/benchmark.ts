@@ -1,4 +1,5 @@
 import type { JobResult } from '../../engine/client.ts';
+import { chatOf } from '../commands/common.ts';
 import type { Handlers } from '../commands/index.ts';
 import { table } from '../render.ts';
 import { modelOf, withEngine } from './engine.ts';
@@ -8,6 +9,7 @@ import { StageListener } from './stage-events.ts';
 export const benchmarkHandlers: Pick<Handlers, 'benchmark'> = {
   benchmark: async (values, io) => {
     const { task, data, fewShot, shots, shotSeed, limit, out, seed, fresh } = values;
+    const chat = chatOf(values);
     const params = {
       model: modelOf(values),
       out,
@@ -20,6 +22,7 @@ export const benchmarkHandlers: Pick<Handlers, 'benchmark'> = {
       shotSeed,
       limit: limit ?? null,
       patch: patchOf(values),
+      chat: chat && { ...chat, multiturn: !values.singleTurn },
       settings: { batch: values.batch, maxTokens: values.maxTokens, maxLength: values.maxLength ?? null },
     };
     const listener = new StageListener(io, [{ name: 'benchmark', cost: 1 }]);

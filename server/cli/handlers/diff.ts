@@ -4,6 +4,7 @@ import type { Handlers } from '../commands/index.ts';
 import { harmless, percent, percentInterval, table } from '../render.ts';
 import { meter, modelOf, withEngine } from './engine.ts';
 import { patchOf } from './patch.ts';
+import { promptsOf } from './stages.ts';
 
 type Difference = JobEvent<'diff'>;
 
@@ -15,7 +16,7 @@ export const diffHandlers: Pick<Handlers, 'diff'> = {
       base: { model, patch: patchOf({ patch: values.basePatch, scale: values.baseScale }) },
       changed: { model: { ...model, folder: values.changedModel ?? model.folder }, patch: patchOf(values) },
       problems: { file: values.problems, split: values.split ?? null, limit: values.limit ?? null },
-      prompts: { template: null, fewShot: values.fewShot ?? null },
+      prompts: promptsOf(values),
       maxTokens: values.maxTokens ?? maxTokens,
       batch: values.batch ?? batch,
       stop: [...stop.strings, ...values.stop],

@@ -109,6 +109,7 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     from,
     pairs,
     circuit,
+    chat: givenChat(values, own.chat),
     endpoint: givenEndpoint(values),
     settings:
       values.set.length > 0
@@ -122,6 +123,20 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
   };
   if (watch && !controls) together.controls = withGuard(own.controls, watch);
   return together as Experiment;
+}
+
+/** The chat of the experiment with what is given in place of its parts. */
+function givenChat({ chat, system, chatDate }: RunValues, own: Experiment['chat']): Experiment['chat'] {
+  const given = {
+    ...(system !== undefined && { system }),
+    ...(chatDate !== undefined && { date: chatDate }),
+  };
+  if (!chat && Object.keys(given).length === 0) return undefined;
+  if (!chat && !own) {
+    const flag = system === undefined ? '--chat-date' : '--system';
+    throw new InputError(flag, 'has no meaning in plain prompts', 'Add --chat.');
+  }
+  return { ...(typeof own === 'object' && own), ...given };
 }
 
 /** As an experiment has it: without the fields that are not set. */

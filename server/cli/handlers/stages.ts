@@ -2,6 +2,7 @@ import { endpointOf } from '../../engine/experiment/endpoint.ts';
 import { resolveSettings } from '../../engine/experiment/settings.ts';
 import type { EvaluationReport } from '../../engine/jobs/evaluate.ts';
 import type { Io } from '../command.ts';
+import { chatOf } from '../commands/common.ts';
 import type { Handlers } from '../commands/index.ts';
 import { overridesOf } from '../commands/settings.ts';
 import { figure, percent, table } from '../render.ts';
@@ -32,9 +33,10 @@ const problemsOf = (values: {
   limit: number | undefined;
 }) => ({ file: values.problems, split: values.split ?? null, limit: values.limit ?? null });
 
-const promptsOf = (values: { fewShot: string | undefined }) => ({
+export const promptsOf = (values: { fewShot: string | undefined } & Parameters<typeof chatOf>[0]) => ({
   template: null,
   fewShot: values.fewShot ?? null,
+  chat: chatOf(values),
 });
 
 /** How the engine's call tells of a single stage. */

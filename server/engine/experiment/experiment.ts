@@ -6,6 +6,7 @@ import type { VariantName } from '../../pipeline/variants.ts';
 import {
   about,
   amplifyFields,
+  DATE,
   DEVICE_WORDS,
   endpointFields,
   evaluateFields,
@@ -21,6 +22,7 @@ import {
 import { PRESETS } from './settings.ts';
 import {
   type Bounds,
+  boolean,
   byField,
   either,
   integer,
@@ -222,6 +224,21 @@ const experiment = object(
       remedy: 'Put {question} where the question goes.',
     }),
     fewShot: pathTo('file', 'worked examples put before every question: a text file, or JSONL of problems'),
+    chat: either(
+      boolean('true: every question is a turn of the user'),
+      object(
+        {},
+        {
+          system: text("the system's turn"),
+          date: text('what templates that tell the date take for today: YYYY-MM-DD', {
+            source: DATE.source,
+            remedy: 'Give YYYY-MM-DD.',
+          }),
+        },
+        'a chat with more than questions',
+      ),
+      "ask by the model's chat template",
+    ),
     preset: oneOf(PRESETS, about.preset),
     from: pathTo('folder', 'run of the same model whose traces and pairs are taken over'),
     pairs: pathTo(

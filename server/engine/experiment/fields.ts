@@ -112,6 +112,8 @@ export const about = {
 } as const;
 
 export const SEED = { about: 'seed of everything random', min: 0, max: 4_294_967_295 } satisfies Bounds;
+/** A day, as YYYY-MM-DD. */
+export const DATE = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 export const INSTANCES = { about: 'instances of every template', min: 1, max: 100_000 } satisfies Bounds;
 export const THREADS = { about: 'CPU threads', min: 1, max: 1024 } satisfies Bounds;
 

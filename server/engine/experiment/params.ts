@@ -17,7 +17,7 @@ export function planRun(experiment: Experiment, given: SettingsOverrides = {}): 
   return {
     model: { folder: model, device: device ?? 'auto', threads: threads ?? null },
     problems: problemsOf(experiment.problems, limit ?? null),
-    prompts: { template: template ?? null, fewShot: fewShot ?? null },
+    prompts: { template: template ?? null, fewShot: fewShot ?? null, chat: chatOf(experiment.chat) },
     controls: test,
     watch: guard,
     text: experiment.text ?? null,
@@ -47,6 +47,12 @@ function problemsOf(problems: Experiment['problems'], limit: number | null): Run
     test: part(test, null),
     further: unseen === undefined ? {} : { unseen: part(unseen, null) },
   };
+}
+
+function chatOf(chat: Experiment['chat']): RunPlan['prompts']['chat'] {
+  if (chat === undefined || chat === false) return null;
+  const { system, date } = chat === true ? {} : chat;
+  return { system: system ?? null, date: date ?? null };
 }
 
 function suitesOf(controls: Experiment['controls']): { test: ControlsRef[]; guard: ControlsRef[] | null } {

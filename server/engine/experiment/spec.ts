@@ -101,6 +101,14 @@ function numeric(type: 'integer' | 'number', { about, min, max, above }: Bounds)
 export const integer = (bounds: Bounds): Spec<number> => numeric('integer', bounds);
 export const real = (bounds: Bounds): Spec<number> => numeric('number', bounds);
 
+export function boolean(about: string): Spec<boolean> {
+  return {
+    schema: { type: 'boolean', description: about },
+    read: (value, place) =>
+      typeof value === 'boolean' ? value : refuse(place, `is ${shown(value)}`, 'Give true or false.'),
+  };
+}
+
 export function oneOf<const C extends string>(words: readonly C[], about: string): Spec<C> {
   return {
     schema: { enum: [...words], description: about },

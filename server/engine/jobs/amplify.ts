@@ -70,6 +70,7 @@ export const amplify =
               ),
               validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, {
                 seed,
+                tokenizer: model.tokenizer,
                 signal: context.signal,
               }),
               guard: await loadControls(watch, null),
@@ -85,7 +86,15 @@ export const amplify =
               ...numbered('text', text),
               ...roles('watch', watch),
             }),
-            stages: { amplify: { ...settings, seed, limit, evaluate: asRecord(evaluate) } },
+            stages: {
+              amplify: {
+                ...settings,
+                seed,
+                limit,
+                ...(prompts.chat && { chat: prompts.chat }),
+                evaluate: asRecord(evaluate),
+              },
+            },
           },
         };
       },

@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import manifest from '../../../package.json' with { type: 'json' };
+import type { Tokenizer } from '../../checkpoint/tokenizer.ts';
 import { benchmarkFiles } from '../../data/benchmark-docs.ts';
 import { InputError } from '../../errors.ts';
 import { aggregate, type Figure, pooled } from '../../evaluate/benchmarks/aggregate.ts';
 import { type BenchmarkName, benchmarkTasks } from '../../evaluate/benchmarks/index.ts';
 import type { BenchmarkTask } from '../../evaluate/benchmarks/task.ts';
+import type { ChatStyle } from '../../evaluate/prompt.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import {
   type BenchmarkPart,
@@ -13,6 +16,7 @@ import {
   partsOf,
 } from '../../pipeline/stages/benchmark.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import type { ChatPrompt } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { asRecord, inRunFolder, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
@@ -30,6 +34,8 @@ export interface BenchmarkParams extends RunParams {
   /** Documents at most, of each part; null for all. */
   limit: number | null;
   patch: PatchRef | null;
+  /** Prompts by the model's chat template; null for plain ones. */
+  chat: (ChatPrompt & { multiturn: boolean }) | null;
   settings: BenchmarkSettings;
 }
 
@@ -57,9 +63,12 @@ export interface BenchmarkReport {
 export const benchmark =
   (models: Models) =>
   async (params: BenchmarkParams, context: JobContext<StageEvent | ReadyEvent>): Promise<BenchmarkReport> => {
-    const { data, fewShot, shotSeed, limit, patch, settings, seed } = params;
+    const { data, fewShot, shotSeed, limit, patch, chat, settings, seed } = params;
     const task: BenchmarkTask = benchmarkTasks[params.task];
     const count = shotsOf(task, params);
+    if (chat && task.output === 'loglikelihood_rolling') {
+      throw new InputError('--chat', `${task.name} scores texts, not questions`, 'Leave it out.');
+    }
     return inRunFolder(
       models,
       params,
@@ -86,6 +95,7 @@ export const benchmark =
                 shotSeed,
                 limit,
                 scale: patch?.scale ?? null,
+                ...(chat && { chat }),
                 ...asRecord(settings),
               },
             },
@@ -93,7 +103,13 @@ export const benchmark =
         };
       },
       async (run, { parts, all, overlay }, { device }) => {
-        const { values, maxLength, seconds } = await benchmarkStage(run, { task, parts, overlay, settings });
+        const { values, maxLength, seconds } = await benchmarkStage(run, {
+          task,
+          parts,
+          overlay,
+          chat: chat && chatStyle(run.model.tokenizer, chat, context.emit),
+          settings,
+        });
         const tasks = figuresOf(task, parts, values, count);
         const report: BenchmarkReport = {
           kind: 'benchmark',
@@ -104,7 +120,15 @@ export const benchmark =
           tasks,
           stages: { benchmark: { seconds } },
         };
-        const results = harnessResults(task, { parts, all, tasks, report, maxLength, params });
+        const results = harnessResults(task, {
+          parts,
+          all,
+          tasks,
+          report,
+          maxLength,
+          params,
+          chatTemplate: chat && run.model.tokenizer.chatTemplate(),
+        });
         run.run.writeArtefact('results.json', `${JSON.stringify(results, null, 2)}\n`);
         run.run.writeArtefact('report.json', `${JSON.stringify(report, null, 2)}\n`);
         return report;
@@ -130,6 +154,34 @@ function shotsOf(task: BenchmarkTask, { shots, fewShot }: BenchmarkParams): numb
     );
   }
   return count;
+}
+
+/** As the harness does, a template that refuses the system's turn is given the others alone. */
+function chatStyle(
+  tokenizer: Tokenizer,
+  { system, date, multiturn }: NonNullable<BenchmarkParams['chat']>,
+  emit: (event: StageEvent) => void,
+): ChatStyle {
+  const options = { addGenerationPrompt: true, ...(date !== null && { date }) };
+  let told = false;
+  return {
+    system,
+    multiturn,
+    render: (turns) => {
+      try {
+        return tokenizer.renderChat(turns, options);
+      } catch (error) {
+        if (!(error instanceof InputError) || turns[0]!.role !== 'system') throw error;
+        const text = tokenizer.renderChat(turns.slice(1), options);
+        if (!told) {
+          const what = "the chat template takes no system's turn: prompts go without it";
+          emit({ event: 'notice', level: 'warning', text: what });
+        }
+        told = true;
+        return text;
+      }
+    },
+  };
 }
 
 async function named(role: string, source: string): Promise<{ path: string; name: string }[]> {
@@ -165,6 +217,18 @@ function figuresOf(
   };
 }
 
+function chatFields(chat: BenchmarkParams['chat'], template: string | null) {
+  const sha = (text: string | null) => text && createHash('sha256').update(text).digest('hex');
+  const system = chat?.system ?? null;
+  return {
+    system_instruction: system,
+    system_instruction_sha: sha(system),
+    fewshot_as_multiturn: chat?.multiturn ?? null,
+    chat_template: template,
+    chat_template_sha: sha(template),
+  };
+}
+
 /** Version of the harness's group mmlu, the one group there is. */
 const GROUP_VERSION = 2;
 
@@ -178,6 +242,7 @@ function harnessResults(
     report,
     maxLength,
     params,
+    chatTemplate,
   }: {
     parts: readonly BenchmarkPart[];
     all: readonly BenchmarkPart[];
@@ -185,6 +250,7 @@ function harnessResults(
     report: BenchmarkReport;
     maxLength: number;
     params: BenchmarkParams;
+    chatTemplate: string | null;
   },
 ) {
   const each = <T>(make: (figures: TaskFigures, name: string) => T) =>
@@ -245,6 +311,7 @@ function harnessResults(
       limit: params.limit,
       fewshot_seed: params.shotSeed,
     },
+    ...chatFields(params.chat, chatTemplate),
     max_length: maxLength,
     total_evaluation_time_seconds: String(report.stages.benchmark.seconds),
   };

@@ -66,7 +66,11 @@ export const diff =
   (params: DiffParams, { signal, emit }: JobContext<DiffEvent>): Promise<DiffResult> =>
     models.use(params.base.model, signal, (base) =>
       models.use(params.changed.model, signal, async (changed) => {
-        const problems = await loadProblems(params.problems, params.prompts, { seed: 0, signal });
+        const problems = await loadProblems(params.problems, params.prompts, {
+          seed: 0,
+          tokenizer: base.model.tokenizer,
+          signal,
+        });
         const runners = [
           await runnerOf(base.model, problems, params.base.patch),
           await runnerOf(changed.model, problems, params.changed.patch),

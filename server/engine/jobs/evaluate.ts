@@ -11,7 +11,7 @@ import { type Shard, shardName } from '../../runs/shard.ts';
 import { type ControlsRef, loadControls } from '../inputs/controls.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
-import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
+import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams, roles } from '../run-folder.ts';
@@ -71,7 +71,13 @@ export const evaluate =
       async ({ model }) => ({
         prepared: {
           suites: {
-            problems: { test: await loadProblems(ref, prompts, { seed, signal: context.signal }) },
+            problems: {
+              test: await loadProblems(ref, prompts, {
+                seed,
+                tokenizer: model.tokenizer,
+                signal: context.signal,
+              }),
+            },
             controls: await loadControls(controls, controlLimit),
           },
           models: {
@@ -92,7 +98,7 @@ export const evaluate =
               ...asRecord(settings),
               split: ref.split,
               limit: ref.limit,
-              template: prompts.template,
+              ...promptSettings(prompts),
               controlLimit,
               scale: patch?.scale ?? null,
               ...(shard && { shard: shardName(shard) }),

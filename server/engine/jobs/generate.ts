@@ -3,7 +3,7 @@ import type { GenerateSettings } from '../../pipeline/settings.ts';
 import { type GenerateSummary, generateStage } from '../../pipeline/stages/generate.ts';
 import { type Shard, shardName } from '../../runs/shard.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
-import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
+import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
@@ -27,8 +27,12 @@ export const generate =
       models,
       params,
       context,
-      async () => ({
-        prepared: await loadProblems(ref, prompts, { seed, signal: context.signal }),
+      async ({ model }) => ({
+        prepared: await loadProblems(ref, prompts, {
+          seed,
+          tokenizer: model.tokenizer,
+          signal: context.signal,
+        }),
         work: {
           data: dataOf('generate', { problems: ref.file, fewShot: prompts.fewShot }),
           stages: {
@@ -37,7 +41,7 @@ export const generate =
               seed,
               split: ref.split,
               limit: ref.limit,
-              template: prompts.template,
+              ...promptSettings(prompts),
               ...servedModel(endpoint),
               ...(shard && { shard: shardName(shard) }),
             },

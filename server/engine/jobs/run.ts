@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Tokenizer } from '../../checkpoint/tokenizer.ts';
 import type { Signal } from '../../control.ts';
 import { collect } from '../../data/jsonl.ts';
 import { templateFiles } from '../../data/templates.ts';
@@ -23,7 +24,7 @@ import type { PlannedStage } from '../../runs/progress.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
-import { loadProblems, type ProblemsRef, type PromptOptions } from '../inputs/problems.ts';
+import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import {
@@ -98,7 +99,7 @@ export const run =
       context,
       async ({ model }) => ({
         prepared: checked(params, {
-          ...(await loadData(params, context.signal)),
+          ...(await loadData(params, model.tokenizer, context.signal)),
           given: await loadGiven(params, model),
         }),
         work: {
@@ -144,18 +145,19 @@ function withData(
   const served = servedModel(endpoint);
   const { generate, localize, mask, evaluate, ...rest } = stages;
   const { limit, split, instances } = problems.train;
+  const chat = prompts.chat ? { chat: prompts.chat } : {};
   const drawn = instances === undefined ? {} : { instances };
   // A stage whose results are taken over depends on none of its settings.
   const imported = { imported: true };
   return {
     generate:
       from === null
-        ? { ...generate, limit, split, template: prompts.template, ...drawn, ...served }
+        ? { ...generate, limit, split, ...promptSettings(prompts), ...drawn, ...served }
         : imported,
     localize: pairsOf(params) === null ? { ...localize, ...served } : imported,
     mask: circuit === null ? mask : imported,
     ...rest,
-    evaluate: { ...evaluate, limit: problems.test.limit, controlLimit, ...drawn },
+    evaluate: { ...evaluate, limit: problems.test.limit, controlLimit, ...chat, ...drawn },
   };
 }
 
@@ -229,9 +231,10 @@ function redone({ redo, variants }: RunAllParams): string[] {
 
 async function loadData(
   { problems, prompts, controls, watch, text, controlLimit, seed }: RunAllParams,
+  tokenizer: Tokenizer,
   signal: Signal,
 ): Promise<RunData> {
-  const load = (ref: ProblemsRef) => loadProblems(ref, prompts, { seed, signal });
+  const load = (ref: ProblemsRef) => loadProblems(ref, prompts, { seed, tokenizer, signal });
   const further: Record<string, Awaited<ReturnType<typeof loadProblems>>> = {};
   for (const [name, ref] of Object.entries(problems.further)) {
     further[name] = await load(ref);

@@ -3,7 +3,7 @@ import { InputError } from '../../errors.ts';
 import { type Asked, contextOf, runBenchmark, type Scored } from '../../evaluate/benchmarks/run.ts';
 import type { BenchmarkTask, MetricValue } from '../../evaluate/benchmarks/task.ts';
 import { HarnessTokens } from '../../evaluate/harness-tokens.ts';
-import { harnessPrompts, type Shots } from '../../evaluate/prompt.ts';
+import { type ChatStyle, harnessPrompts, type Shots } from '../../evaluate/prompt.ts';
 import type { Overlay } from '../../model/overlay.ts';
 import { chunks, makeRunners } from '../context.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
@@ -59,16 +59,20 @@ export async function benchmarkStage(
     task,
     parts,
     overlay,
+    chat,
     settings,
   }: {
     task: BenchmarkTask;
     parts: readonly BenchmarkPart[];
     overlay: Overlay;
+    chat: ChatStyle | null;
     settings: BenchmarkSettings;
   },
 ): Promise<{ values: BenchmarkValues; maxLength: number; seconds: number }> {
   const { model, run, signal } = context;
   const tokens = new HarnessTokens(model, settings.maxLength);
+  // A choice is the beginning of the assistant's turn: nothing stands between.
+  const asking = chat && task.output === 'multiple_choice' ? { ...task, delimiter: '' } : task;
   if (task.output === 'generate_until' && settings.maxTokens >= tokens.maxLength) {
     const what = `is ${settings.maxTokens}, and the model sees ${tokens.maxLength} tokens in all`;
     throw new InputError('--max-tokens', what, 'Give less, or a larger --max-length.');
@@ -87,11 +91,12 @@ export async function benchmarkStage(
       task,
       docs.map(({ doc }) => doc),
       shots,
+      chat,
     );
     const asked = docs.map(({ id, doc }, i): Asked => ({ id, doc, prompt: prompts[i]! }));
     const contexts =
-      task.output === 'multiple_choice' && !stage.finished
-        ? asked.map((one) => contextOf(task, one, tokens))
+      asking.output === 'multiple_choice' && !stage.finished
+        ? asked.map((one) => contextOf(asking, one, tokens))
         : [];
     // Contexts that are cut at their beginning share nothing.
     const whole = contexts.filter((ids) => ids.length <= tokens.maxLength);
@@ -101,7 +106,7 @@ export async function benchmarkStage(
       const scored = await scoreChunk(
         chunk,
         ({ id }) => stage.has(`${name} ${id}`),
-        (onScored) => runBenchmark(task, chunk, tokens, runners, { ...settings, signal }, onScored),
+        (onScored) => runBenchmark(asking, chunk, tokens, runners, { ...settings, signal }, onScored),
         async (one, result) => {
           const of = await stage.unit(`${name} ${one.id}`, async () => {
             const { values, samples } = await result;

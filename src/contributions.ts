@@ -13,6 +13,7 @@ export const hostCommands = {
   'circuitAmplifier.mask': 'trust',
   'circuitAmplifier.amplify': 'trust',
   'circuitAmplifier.evaluate': 'trust',
+  'circuitAmplifier.amplifyAnnotated': 'trust',
   'circuitAmplifier.runControls': 'trust',
   'circuitAmplifier.resume': 'trust',
   'circuitAmplifier.cancel': 'nothing',

@@ -62,6 +62,7 @@ export function printTraceDocument(
     `decoding: ${printDecoding(trace.decoding)}`,
     ...optional('model', model),
     ...optional('run', run),
+    ...(trace.excluded ? ['excluded: true'] : []),
     ...new Set(pivots),
     `prompt_ids: ${printIds(trace.prompt_ids)}`,
     `completion_ids: ${printIds(trace.completion_ids)}`.trimEnd(),

@@ -4,7 +4,7 @@ import { planRun } from '../engine/experiment/params.ts';
 import { InputError } from '../errors.ts';
 import type { JobSpec } from '../protocol/jobs.ts';
 import { describeRun, listRuns, type RunDescription } from '../runs/catalogue.ts';
-import { planJob, STAGES } from './command-line.ts';
+import { type PlannedJob, planJob, STAGES } from './command-line.ts';
 
 /** What the runtime and the product take beside a model, bytes. */
 const RESIDENT = 200 * 2 ** 20;
@@ -30,8 +30,9 @@ export async function estimate(spec: JobSpec, runFolders: readonly string[]): Pr
     (one) => one.manifest.model?.path === path.resolve(folder),
   );
   const finished = finishedStages(run, spec);
+  const taken = takenOver(spec, experiment);
   const stages = names.map((name) => {
-    const kept = finished.has(name);
+    const kept = finished.has(name) || taken.has(name);
     return { name, seconds: kept ? 0 : secondsOf(name, earlier, steps), kept };
   });
   const known = stages.every(({ seconds }) => seconds !== null);
@@ -40,6 +41,15 @@ export async function estimate(spec: JobSpec, runFolders: readonly string[]): Pr
     memory: OVER_WEIGHTS * 4 * parameters + RESIDENT,
     stages,
   };
+}
+
+/** Stages whose results come from elsewhere: copying them costs nothing to speak of. */
+function takenOver(spec: JobSpec, experiment: PlannedJob['experiment']): Set<string> {
+  const from = spec.from ?? experiment.from;
+  const pairs = spec.pairs ?? experiment.pairs ?? from;
+  const circuit = spec.circuit ?? experiment.circuit;
+  const given = { generate: from, localize: pairs, mask: circuit };
+  return new Set(Object.entries(given).flatMap(([name, source]) => (source == null ? [] : [name])));
 }
 
 /** Runs beside this one and in the given folders, newest first. */

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { InputError } from '../errors.ts';
 import type { Report } from '../pipeline/report.ts';
-import type { RunReport, RunRow, SuiteFigures } from '../protocol/runs.ts';
+import type { RunReport, RunRow, SuiteFigures, TakenPivots } from '../protocol/runs.ts';
 import { describeRun, type RunDescription } from '../runs/catalogue.ts';
 import { lockHolder } from '../runs/lock.ts';
 
@@ -96,6 +96,7 @@ function rowOf({ folder, manifest, status, stages, artefacts, report }: RunDescr
         }
       : null,
     components: circuit?.components ?? componentsOf(stages),
+    pivots: pivotsOf(manifest, stages),
     files: {
       patch: file('patch.safetensors'),
       mask: file('mask.json'),
@@ -105,6 +106,17 @@ function rowOf({ folder, manifest, status, stages, artefacts, report }: RunDescr
     },
     error: manifest.error,
   };
+}
+
+function pivotsOf(
+  { data }: RunDescription['manifest'],
+  stages: RunDescription['stages'],
+): TakenPivots | null {
+  const source = data['localize.pairs'];
+  const summary = stages.find(({ name }) => name === 'localize')?.summary as Partial<TakenPivots> | null;
+  if (!source || !summary) return null;
+  const { pairs = 0, accepted = 0, edited = 0, marked = 0 } = summary;
+  return { source: source.path, pairs, accepted, edited, marked };
 }
 
 function componentsOf(stages: RunDescription['stages']): number | null {

@@ -11,6 +11,7 @@ import * as protocol from '../protocol/runs.ts';
 import * as traces from '../protocol/traces.ts';
 import { compareRuns, deleteRun } from '../runs/catalogue.ts';
 import { type Manifest, readManifest } from '../runs/manifest.ts';
+import { annotationsOf } from './annotations.ts';
 import type { ParamsOf } from './answers.ts';
 import * as check from './check.ts';
 import { findRuns, listRows, RunRows, reportOf } from './run-rows.ts';
@@ -54,6 +55,14 @@ export function answerRuns(services: Services, watching: RunWatch): void {
     return deleteRun(folder);
   });
 
+  answers.on(protocol.annotations, folderOnly, ({ folder }, { signal }) => annotationsOf(folder, signal));
+
+  answers.on(
+    protocol.freeFolder,
+    check.object<ParamsOf<typeof protocol.freeFolder>>({ run: check.text }),
+    ({ run }) => ({ folder: freeFolder(run, services.options.storage === '' ? [] : services.jobs().runs) }),
+  );
+
   answers.on(protocol.report, folderOnly, ({ folder }) => reportOf(folder));
 
   answers.on(
@@ -90,6 +99,15 @@ export function answerRuns(services: Services, watching: RunWatch): void {
     }),
     ({ run, which }, { signal }) => writeDocuments(run, which, tokenizers, signal),
   );
+}
+
+/** The first of `demo-2`, `demo-3`, ... that is neither there nor about to be made by a job. */
+function freeFolder(run: string, ofJobs: readonly string[]): string {
+  const stem = path.resolve(run).replace(/-\d+$/, '');
+  for (let i = 2; ; i++) {
+    const folder = `${stem}-${i}`;
+    if (!existsSync(folder) && !ofJobs.includes(folder)) return folder;
+  }
 }
 
 function refuseBusy(services: Services, folder: string): void {

@@ -72,7 +72,7 @@ async function* runRows(file: string, problems: string[], signal: Signal): Async
       strategy: strategy === 'greedy' || strategy === 'sample' ? strategy : null,
       document: null,
       pivots: 0,
-      excluded: false,
+      excluded: record.excluded === true,
     };
   }
 }

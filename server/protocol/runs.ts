@@ -15,6 +15,8 @@ export interface RunRow {
   job: string | null;
   target: { base: number; amplified: number; gain: number; interval: [number, number]; n: number } | null;
   components: number | null;
+  /** Whose pivots it trains on, where they were taken over and not located by the run itself. */
+  pivots: TakenPivots | null;
   files: {
     patch: string | null;
     mask: string | null;
@@ -24,6 +26,39 @@ export interface RunRow {
   };
   error: string | null;
 }
+
+/** Pivots that a run took over, with what was done to them by hand. */
+export interface TakenPivots {
+  /** Run folder, folder of documents or file that they are from, absolute. */
+  source: string;
+  pairs: number;
+  accepted: number;
+  edited: number;
+  /** Marked by hand. */
+  marked: number;
+}
+
+/** What trace documents say, of a run or of any folder of them. */
+export interface Annotations {
+  /** The run folder; null for a folder of documents alone. */
+  run: string | null;
+  documents: number;
+  /** Pairs that a training on them has, and how many of them were accepted, changed or marked by hand. */
+  pairs: number;
+  accepted: number;
+  edited: number;
+  marked: number;
+  /** Pivots that a training leaves out. */
+  rejected: number;
+  /** Traces that a training leaves out. */
+  excluded: number;
+  /** Traces about which the documents say something else than the run was made from; without a run, all of them. */
+  changed: number;
+}
+
+export const annotations = request<{ folder: string }, Annotations>('cca/runs/annotations');
+/** A run folder that is free, named after another: `demo-2`, `demo-3`, ... */
+export const freeFolder = request<{ run: string }, { folder: string }>('cca/runs/freeFolder');
 
 /** Runs in the `runs` folders and their sub-folders of the workspace folders, and of jobs; newest first. */
 export const list = request<

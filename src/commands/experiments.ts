@@ -47,11 +47,15 @@ export async function experimentOf(app: App, run: string): Promise<string> {
   if (known !== undefined) return known;
   const files = await findExperiments();
   for (const file of files) {
-    const { out } = outlineOf(file, Buffer.from(await workspace.fs.readFile(Uri.file(file))).toString());
-    if (out === path.normalize(run)) return file;
+    if ((await runOf(file)) === path.normalize(run)) return file;
   }
   if (files.length === 0) return offerNew();
   return choose(files.map(fileChoice), { title: `Which experiment is ${path.basename(run)} from?` });
+}
+
+/** The run folder that an experiment file names; null where it names none. */
+export async function runOf(experiment: string): Promise<string | null> {
+  return outlineOf(experiment, Buffer.from(await workspace.fs.readFile(Uri.file(experiment))).toString()).out;
 }
 
 /** Asks for the model and the data, writes an experiment file and opens it. */

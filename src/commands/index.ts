@@ -2,6 +2,7 @@ import { commands, type Disposable, workspace } from 'vscode';
 import type { App } from '../app.ts';
 import { type HostCommand, hostCommands } from '../contributions.ts';
 import { failed, warn } from '../notify.ts';
+import { amplifyAnnotated } from './annotated.ts';
 import { openDemo, openWalkthrough } from './demo.ts';
 import { registerDocuments } from './documents.ts';
 import { engineMenu, removeKey, restartEngine, setApiKey, showDevices, showLog } from './engine.ts';
@@ -23,6 +24,7 @@ const handlers: Record<HostCommand, Handler> = {
   'circuitAmplifier.mask': runStage('mask'),
   'circuitAmplifier.amplify': runStage('amplify'),
   'circuitAmplifier.evaluate': runStage('evaluate'),
+  'circuitAmplifier.amplifyAnnotated': amplifyAnnotated,
   'circuitAmplifier.runControls': runControls,
   'circuitAmplifier.resume': resume,
   'circuitAmplifier.cancel': cancelJob,

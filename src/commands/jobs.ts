@@ -3,9 +3,10 @@ import { cancel, forget, type JobState, type StageName } from '../../server/prot
 import type { App } from '../app.ts';
 import { isRunning, progressLine, stageLabel } from '../jobs/describe.ts';
 import { brief } from '../notify.ts';
+import { startOnPivots } from './annotated.ts';
 import { experimentOf, pickExperiment } from './experiments.ts';
 import { choose, folderOf, pickRun } from './pick.ts';
-import { costOf, jobSpec, startJob } from './start-job.ts';
+import { jobSpec, startJob, startOnce } from './start-job.ts';
 
 const VARIANTS = [
   ['random', 'Random circuit, same kinds and count, same training'],
@@ -18,7 +19,7 @@ const VARIANTS = [
 ] as const;
 
 export async function runAll(app: App, argument: unknown): Promise<void> {
-  await startJob(app, 'Whole amplification', jobSpec(await pickExperiment(argument)));
+  await startOnPivots(app, 'Whole amplification', jobSpec(await pickExperiment(argument)));
 }
 
 /** One stage, with those before it that are not finished; a finished one is done again. */
@@ -26,12 +27,13 @@ export const runStage =
   (stage: StageName) =>
   async (app: App, argument: unknown): Promise<void> => {
     const once = jobSpec(await pickExperiment(argument), { until: stage });
-    const cost = await costOf(app, once);
-    const finished = cost.stages.every(({ kept }) => kept);
     const title = stageLabel(stage);
-    if (!finished) return startJob(app, title, once, cost);
-    await startJob(app, `${title}, again`, { ...once, redo: stage });
+    if (TRAINING.includes(stage)) return startOnPivots(app, title, once);
+    await startOnce(app, title, once);
   };
+
+/** Stages whose result depends on the pivots. */
+const TRAINING: readonly StageName[] = ['mask', 'amplify', 'evaluate'];
 
 /** All matched controls and baselines beside a run; what it has finished is kept. */
 export async function runControls(app: App, argument: unknown): Promise<void> {

@@ -1,8 +1,9 @@
-import type { RunReport, SuiteFigures } from '../../server/protocol/runs.ts';
+import type { RunReport, SuiteFigures, TakenPivots } from '../../server/protocol/runs.ts';
 import { count, percent, points, pValue } from '../format.ts';
+import { annotationLine } from '../jobs/describe.ts';
 
-/** A run's figures as Markdown. */
-export function reportText(name: string, report: RunReport): string {
+/** A run's figures as Markdown. @param pivots where its pivots are from, if not located by itself */
+export function reportText(name: string, report: RunReport, pivots: TakenPivots | null): string {
   const { suites, circuit, variants } = report;
   const kinds = Object.entries(circuit.byKind)
     .filter(([, n]) => n > 0)
@@ -31,6 +32,7 @@ export function reportText(name: string, report: RunReport): string {
       ),
     );
   }
+  if (pivots) parts.push(`Pivots of \`${pivots.source}\`: ${annotationLine(pivots)}.`);
   parts.push(`Files: \`${report.folder}\``);
   return `${parts.join('\n\n')}\n`;
 }

@@ -10,7 +10,7 @@ export async function showReport(app: App, argument: unknown): Promise<void> {
   const run = await pickRun(app, argument, 'Report of a run', ({ files }) => files.report !== null);
   const report = await app.engine.request(protocol.report, { folder: run.folder });
   if (!report) return info(`${run.name} has no report yet: it is written at the end of the evaluation.`);
-  await showMarkdown(`Report of ${run.name}`, reportText(run.name, report));
+  await showMarkdown(`Report of ${run.name}`, reportText(run.name, report, run.pivots));
 }
 
 /** The two selected runs, or this one and one that is picked. */

@@ -5,6 +5,7 @@ import { config, setConfig } from '../config.ts';
 import { languageId } from '../contributions.ts';
 import { bytes, duration } from '../format.ts';
 import { stageLabel } from '../jobs/describe.ts';
+import { isExperimentFile } from './experiment-file.ts';
 import { choose } from './pick.ts';
 
 /** Shorter jobs start without a question (seconds). */
@@ -28,24 +29,41 @@ export const jobSpec = (experiment: string, own: Partial<JobSpec> = {}): JobSpec
 
 /** What a job costs. Documents that it reads are saved before. */
 export async function costOf(app: App, spec: JobSpec): Promise<Cost> {
-  await saveInputs(spec.experiment);
+  await saveInputs();
   return window.withProgress(
     { location: ProgressLocation.Window, title: 'Estimating the cost' },
     (_, token) => app.engine.request(estimate, spec, { token }),
   );
 }
 
+/** What is known of a job before it is started. */
+interface Known {
+  cost?: Cost;
+  /** What it trains on. */
+  note?: string;
+}
+
 /** Shows what a job costs, unless the user asked not to be asked, and starts it. */
-export async function startJob(app: App, title: string, spec: JobSpec, known?: Cost): Promise<void> {
-  const cost = known ?? (await costOf(app, spec));
-  if (config.confirmJobs() && (cost.seconds === null || cost.seconds >= LONG)) await confirm(title, cost);
+export async function startJob(app: App, title: string, spec: JobSpec, known: Known = {}): Promise<void> {
+  const cost = known.cost ?? (await costOf(app, spec));
+  const long = cost.seconds === null || cost.seconds >= LONG;
+  if (config.confirmJobs() && long) await confirm(title, cost, known.note);
   app.jobs.take(await app.engine.request(start, spec));
 }
 
-async function confirm(title: string, cost: Cost): Promise<void> {
+/** Starts a job; where all that it is to do is finished, its last stage is done again. */
+export async function startOnce(app: App, title: string, spec: JobSpec, note?: string): Promise<void> {
+  const cost = await costOf(app, spec);
+  const again = spec.until !== null && cost.stages.every(({ kept }) => kept);
+  if (!again) return startJob(app, title, spec, { cost, ...(note && { note }) });
+  await startJob(app, `${title}, again`, { ...spec, redo: spec.until }, note ? { note } : {});
+}
+
+async function confirm(title: string, cost: Cost, note?: string): Promise<void> {
+  const detail = [note, stagesLine(cost)].filter(Boolean).join(' · ');
   const never = await choose(
     [
-      { label: '$(play) Start', description: costLine(cost), detail: stagesLine(cost), value: false },
+      { label: '$(play) Start', description: costLine(cost), detail, value: false },
       { label: '$(play) Start, and do not ask again', value: true },
     ],
     { title, placeHolder: costLine(cost) },
@@ -65,10 +83,11 @@ const stagesLine = ({ stages }: Cost): string =>
     })
     .join(' · ');
 
-async function saveInputs(experiment: string): Promise<void> {
+/** Saves what a job may read: trace documents and experiment files. */
+export async function saveInputs(): Promise<void> {
   const read = workspace.textDocuments.filter(
     ({ isDirty, languageId: language, uri }) =>
-      isDirty && (language === languageId || uri.fsPath === experiment),
+      isDirty && (language === languageId || isExperimentFile(uri.fsPath)),
   );
   const saved = await Promise.all(read.map((document) => document.save()));
   if (saved.includes(false)) throw new CancellationError();

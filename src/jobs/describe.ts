@@ -1,5 +1,5 @@
 import type { JobState } from '../../server/protocol/jobs.ts';
-import type { RunReport } from '../../server/protocol/runs.ts';
+import type { Annotations, RunReport, TakenPivots } from '../../server/protocol/runs.ts';
 import { count, duration, percent, points } from '../format.ts';
 
 const STAGES: Record<string, string> = {
@@ -50,4 +50,19 @@ export function gainLine(report: RunReport): string | null {
   const [low, high] = target.gainInterval;
   const from = `${percent(target.base.accuracy)} → ${percent(target.amplified.accuracy)}`;
   return `${from} of ${count(target.amplified.n)} problems (${points(target.gain)} points, 95 % ${points(low)} to ${points(high)})`;
+}
+
+/** `41 pairs: 3 accepted, 2 changed, 1 marked by hand · 4 pivots rejected, 1 trace excluded` */
+export function annotationLine(said: TakenPivots | Annotations): string {
+  const { pairs, accepted, edited, marked } = said;
+  const { rejected, excluded } = { rejected: 0, excluded: 0, ...said };
+  const part = (n: number, words: string) => n > 0 && `${n} ${words}`;
+  const list = (parts: (string | false)[]) => parts.filter(Boolean).join(', ');
+  const kept = list([part(accepted, 'accepted'), part(edited, 'changed'), part(marked, 'marked by hand')]);
+  const left = list([
+    part(rejected, rejected === 1 ? 'pivot rejected' : 'pivots rejected'),
+    part(excluded, excluded === 1 ? 'trace excluded' : 'traces excluded'),
+  ]);
+  const counted = pairs === 1 ? '1 pair' : `${pairs} pairs`;
+  return [kept ? `${counted}: ${kept}` : counted, left].filter(Boolean).join(' · ');
 }

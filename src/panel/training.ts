@@ -2,6 +2,7 @@ import path from 'node:path';
 import { Uri, workspace } from 'vscode';
 import { saveSelection } from '../../server/protocol/circuit.ts';
 import type { GuardLimits, TrainingChoices } from '../../server/protocol/panel.ts';
+import { freeFolder } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
 import { experimentOf } from '../commands/experiments.ts';
 import { jobSpec, startJob } from '../commands/start-job.ts';
@@ -66,7 +67,7 @@ export async function train(
   selected: number[],
   choices: TrainingChoices,
 ): Promise<string> {
-  const out = await freeFolder(run);
+  const { folder: out } = await app.engine.request(freeFolder, { run });
   const name = path.basename(out);
   // Under the new run's name: what it trained can be loaded and compared here later.
   const { file } = await app.engine.request(saveSelection, { run, name, selected });
@@ -87,17 +88,4 @@ export async function train(
   });
   await startJob(app, `Sparse training of ${selected.length} components`, spec);
   return out;
-}
-
-/** `demo-2`, `demo-3`, ...: the first that is not there. */
-async function freeFolder(run: string): Promise<string> {
-  const stem = run.replace(/-\d+$/, '');
-  for (let i = 2; ; i++) {
-    const folder = `${stem}-${i}`;
-    const there = await workspace.fs.stat(Uri.file(folder)).then(
-      () => true,
-      () => false,
-    );
-    if (!there) return folder;
-  }
 }

@@ -1,7 +1,7 @@
 import type { JobState } from '../../server/protocol/jobs.ts';
 import type { RunRow } from '../../server/protocol/runs.ts';
 import { ago, duration, percent, points } from '../format.ts';
-import { isRunning, progressLine, stageLabel } from '../jobs/describe.ts';
+import { annotationLine, isRunning, progressLine, stageLabel } from '../jobs/describe.ts';
 
 /** What a run's row says; `job` is the newest job on it. */
 export interface RunNode {
@@ -71,6 +71,7 @@ export function runFigures({ row, job }: RunNode): string[] {
     );
   }
   if (row.components !== null) lines.push(`${row.components} components`);
+  if (row.pivots) lines.push(`Pivots of ${row.pivots.source}: ${annotationLine(row.pivots)}`);
   if (job && job.restarts > 0) lines.push(`Started again ${job.restarts} times after a crash`);
   if (row.error) lines.push(row.error);
   lines.push(row.folder);

@@ -6,7 +6,7 @@ import { parseTraceDocument } from '../../server/data/trace-document.ts';
 import * as edits from '../../server/data/trace-edits.ts';
 import { documentName } from '../../server/data/trace-files.ts';
 import { printTraceDocument } from '../../server/data/trace-print.ts';
-import { excludedTraces, readAnyPairs } from '../../server/engine/inputs/pairs.ts';
+import { excludedTraces, readAnyPairs, withExclusion } from '../../server/engine/inputs/pairs.ts';
 import { InputError } from '../../server/errors.ts';
 import type { Model } from '../../server/model/model.ts';
 import { scratch } from '../cli/built.ts';
@@ -97,7 +97,17 @@ describe('a run folder with annotated documents', () => {
         document: fileD,
       },
     ]);
-    expect(await excludedTraces(folder, null)).toEqual(new Set(['c/s']));
+    const excluded = await excludedTraces(folder, null);
+    expect(excluded).toEqual(new Map(['a/s', 'b/s', 'c/s', 'd/s'].map((id) => [id, id === 'c/s'])));
+    // A document decides, whatever the run that the traces are from said.
+    const out = (one: Trace) => withExclusion(one, excluded).excluded;
+    expect([a, c, { ...a, excluded: true }, trace('e/s')].map(out)).toEqual([
+      undefined,
+      true,
+      undefined,
+      undefined,
+    ]);
+    expect(printTraceDocument({ ...c, excluded: true }, [], demo)).toContain('\nexcluded: true\n');
   });
 
   test('a pair that its document cannot hold stays, unless the trace is excluded', async () => {

@@ -99,7 +99,7 @@ export class Editor {
   }
 
   /** The first notification, come or to come, that fits. */
-  async when<P>(notification: Notification<P>, fits: (params: P) => boolean, seconds = 60): Promise<P> {
+  async when<P>(notification: Notification<P>, fits: (params: P) => boolean, seconds = 150): Promise<P> {
     const deadline = Date.now() + 1000 * seconds;
     for (;;) {
       const found = this.all(notification).find(fits);

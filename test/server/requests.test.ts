@@ -472,6 +472,51 @@ describe('runs, their traces and patches', () => {
     expect(ids(documents.rows).sort()).toEqual(ids(rows).sort());
   });
 
+  test('documents say what was annotated; a run on them says whose pivots it has', async () => {
+    const ask = (of: string) => editor.ask(runs.annotations, { folder: of });
+    const located = fs.readFileSync(path.join(run, 'pairs.jsonl'), 'utf8').trimEnd().split('\n').length;
+    const nothing = { accepted: 0, edited: 0, marked: 0, rejected: 0, excluded: 0 };
+    const before = await ask(run);
+    expect(before).toMatchObject({ run, pairs: located, ...nothing, changed: 0 });
+    const { rows } = await editor.ask(traces.list, { folder: run });
+    const files = rows.filter(({ pivots }) => pivots > 0).map(({ document }) => document!);
+    const texts = files.map((file) => fs.readFileSync(file, 'utf8'));
+    const [accepted, excluded, ...others] = files as [string, string, ...string[]];
+    expect(others.length).toBeGreaterThan(0);
+    fs.writeFileSync(accepted, texts[0]!.replace(/^(pivot: .*)\bstatus=auto\b/m, '$1status=accepted'));
+    fs.writeFileSync(excluded, texts[1]!.replace(/^pivot: /m, 'excluded: true\npivot: '));
+    const after = await ask(run);
+    expect(after).toMatchObject({ ...nothing, accepted: 1, excluded: 1, changed: 2, pairs: located - 1 });
+    // Of the documents alone nothing is known before.
+    const alone = await ask(path.join(run, 'documents'));
+    expect(alone).toMatchObject({ run: null, accepted: 1, excluded: 1, changed: before.documents });
+    const { folder: out } = await editor.ask(runs.freeFolder, { run });
+    expect(out).toBe(`${run}-2`);
+    const spec = job(experiment, { out, from: run, until: 'mask' });
+    const cost = await editor.ask(jobs.estimate, spec);
+    expect(cost.stages.map(({ kept }) => kept)).toEqual([true, true, false]);
+    const { id } = await editor.ask(jobs.start, spec);
+    expect((await editor.ask(runs.freeFolder, { run })).folder).toBe(`${run}-3`);
+    const ended = await editor.when(jobs.changed, (one) => one.id === id && one.state !== 'running');
+    expect(ended).toMatchObject({ state: 'finished', error: null });
+    const listed = await editor.ask(runs.list, { folders: [folder] });
+    expect(listed.runs.find((row) => row.folder === out)!.pivots).toEqual({
+      source: run,
+      pairs: located - 1,
+      accepted: 1,
+      edited: 0,
+      marked: 0,
+    });
+    expect(listed.runs.find((row) => row.folder === run)!.pivots).toBeNull();
+    // Documents of the new run say what it was made from.
+    await editor.ask(traces.writeDocuments, { run: out, which: 'all' });
+    expect(await ask(out)).toMatchObject({ ...nothing, accepted: 1, excluded: 1, changed: 0 });
+    for (const [i, file] of files.entries()) fs.writeFileSync(file, texts[i]!);
+    await editor.ask(jobs.forget, { id });
+    await editor.ask(runs.remove, { folder: out });
+    fs.rmSync(out, { recursive: true, force: true });
+  });
+
   test('patches: list, export as patch, checkpoint and PEFT, revert bit for bit', async () => {
     const { patches, broken } = await editor.ask(runs.patches, { folders: [folder] });
     expect(broken).toEqual([]);
@@ -646,6 +691,8 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/runs/list', { folders: folder }, 'folders'],
     ['cca/runs/delete', {}, 'folder'],
     ['cca/runs/report', { folder: '' }, 'folder'],
+    ['cca/runs/annotations', {}, 'folder'],
+    ['cca/runs/freeFolder', {}, 'run'],
     ['cca/runs/compare', { a: run }, 'b'],
     ['cca/runs/flips', {}, 'folder'],
     ['cca/runs/openFlip', { folder: run, flip: { set: 'test' } }, 'flip.id'],

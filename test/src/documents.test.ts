@@ -105,7 +105,7 @@ describe('pages', () => {
   };
 
   test('a report', () => {
-    expect(reportText('demo', report)).toMatchInlineSnapshot(`
+    expect(reportText('demo', report, null)).toMatchInlineSnapshot(`
       "# demo
 
       16 of 1,600 components (1.0 %): 16 mlp; 2,048 weights changed.
@@ -126,6 +126,10 @@ describe('pages', () => {
       Files: \`/w/runs/demo\`
       "
     `);
+    const pivots = { source: '/w/runs/first', pairs: 41, accepted: 3, edited: 1, marked: 0 };
+    expect(reportText('demo', report, pivots)).toContain(
+      'Pivots of `/w/runs/first`: 41 pairs: 3 accepted, 1 changed.',
+    );
   });
 
   test('a comparison', () => {

@@ -2,8 +2,14 @@ import { describe, expect, test } from 'vitest';
 import type { JobState } from '../../server/protocol/jobs.ts';
 import type { RunReport, RunRow } from '../../server/protocol/runs.ts';
 import { ago, bytes, duration, percent, points, pValue } from '../../src/format.ts';
-import { gainLine, progressLine, share, stageLabel } from '../../src/jobs/describe.ts';
-import { type RunNode, runChildren, runContext, runDescription } from '../../src/views/run-nodes.ts';
+import { annotationLine, gainLine, progressLine, share, stageLabel } from '../../src/jobs/describe.ts';
+import {
+  type RunNode,
+  runChildren,
+  runContext,
+  runDescription,
+  runFigures,
+} from '../../src/views/run-nodes.ts';
 
 const job = (own: Partial<JobState> = {}): JobState => ({
   id: '1',
@@ -58,6 +64,7 @@ const row = (own: Partial<RunRow> = {}): RunRow => ({
   job: null,
   target: { base: 0.643, amplified: 0.943, gain: 0.3, interval: [0.271, 0.329], n: 1020 },
   components: 16,
+  pivots: null,
   files: { patch: '/p', mask: '/m', report: '/r', traces: '/t', pairs: null },
   error: null,
   ...own,
@@ -113,6 +120,20 @@ describe('a job', () => {
     expect(share(job({ done: 100 }))).toBe(3 / 4);
   });
 
+  test('what was annotated is counted, and what is nothing is not named', () => {
+    const said = { pairs: 41, accepted: 3, edited: 2, marked: 1 };
+    expect(annotationLine({ ...said, source: '/w/runs/demo' })).toBe(
+      '41 pairs: 3 accepted, 2 changed, 1 marked by hand',
+    );
+    const documents = { run: null, documents: 9, changed: 9, rejected: 1, excluded: 2 };
+    expect(annotationLine({ ...documents, ...said, pairs: 1, accepted: 0, edited: 0 })).toBe(
+      '1 pair: 1 marked by hand · 1 pivot rejected, 2 traces excluded',
+    );
+    expect(
+      annotationLine({ ...documents, pairs: 4, accepted: 0, edited: 0, marked: 0, rejected: 0, excluded: 0 }),
+    ).toBe('4 pairs');
+  });
+
   test('stages have names, unknown ones their own', () => {
     expect(['mask', 'variant-lora', 'other'].map(stageLabel)).toEqual(['circuit', 'control: lora', 'other']);
   });
@@ -162,6 +183,13 @@ describe('a run in the view', () => {
       expect.arrayContaining([status, 'resumable', 'job-ended']),
     );
     expect(runDescription(node({ status, target: null }), now)).toContain(status);
+  });
+
+  test('one on annotated pivots says whose, and how many are by hand', () => {
+    const pivots = { source: '/w/runs/demo', pairs: 41, accepted: 3, edited: 0, marked: 0 };
+    expect(runFigures({ kind: 'run', row: row({ pivots }), job: undefined })).toContain(
+      'Pivots of /w/runs/demo: 41 pairs: 3 accepted',
+    );
   });
 
   test('its children are stages, with the job’s own word on them, and files', () => {

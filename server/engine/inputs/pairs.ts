@@ -5,7 +5,7 @@ import { readError } from '../../data/files.ts';
 import { collect } from '../../data/jsonl.ts';
 import { readPairs } from '../../data/pairs.ts';
 import { pairsFromPivots, readPivots } from '../../data/pts.ts';
-import type { Pair } from '../../data/records.ts';
+import type { Pair, Trace } from '../../data/records.ts';
 import { readLocalization } from '../../data/reference.ts';
 import { TRACE_EXTENSION } from '../../data/trace-document.ts';
 import { DOCUMENTS, readTraceDocuments, traceFiles } from '../../data/trace-files.ts';
@@ -31,18 +31,27 @@ export async function readAnyPairs(model: Model, source: string): Promise<Pair[]
 }
 
 /**
- * Ids of traces that the documents of these sources take out of training.
+ * Whether the documents of these sources take their traces out of training, by trace id; the last one that speaks of a
+ * trace decides.
  * @throws InputError for a broken document
  */
-export async function excludedTraces(...sources: readonly (string | null)[]): Promise<Set<string>> {
-  const excluded = new Set<string>();
+export async function excludedTraces(...sources: readonly (string | null)[]): Promise<Map<string, boolean>> {
+  const excluded = new Map<string, boolean>();
   for (const source of sources) {
     if (source === null) continue;
     for await (const { document } of readTraceDocuments((await pairFiles(source)).documents)) {
-      if (document.excluded) excluded.add(document.id);
+      excluded.set(document.id, document.excluded);
     }
   }
   return excluded;
+}
+
+/** A trace with its document's word on whether it is trained on; one without a document keeps its own. */
+export function withExclusion(trace: Trace, excluded: ReadonlyMap<string, boolean>): Trace {
+  const said = excluded.get(trace.id);
+  if (said === undefined || said === (trace.excluded === true)) return trace;
+  const { excluded: _, ...rest } = trace;
+  return (said ? { ...rest, excluded: true } : rest) as Trace;
 }
 
 /**

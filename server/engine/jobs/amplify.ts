@@ -8,7 +8,7 @@ import { type AmplifySummary, amplifyStage } from '../../pipeline/stages/amplify
 import { usablePairs } from '../../pipeline/stages/mask.ts';
 import { type ControlsRef, loadControls, loadText } from '../inputs/controls.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
-import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
+import { excludedTraces, readAnyPairs, withExclusion } from '../inputs/pairs.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -65,9 +65,9 @@ export const amplify =
             data: {
               pairs: usablePairs(await readAnyPairs(model, pairs)).slice(0, limit ?? undefined),
               controlText: encodeTexts(model, await loadText(text)),
-              traces: all.filter(
-                ({ id, correct, decoding }) => correct && decoding.strategy === 'greedy' && !excluded.has(id),
-              ),
+              traces: all
+                .map((trace) => withExclusion(trace, excluded))
+                .filter((t) => t.correct && t.decoding.strategy === 'greedy' && t.excluded !== true),
               validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, {
                 seed,
                 tokenizer: model.tokenizer,

@@ -23,7 +23,7 @@ import { readManifest } from '../../runs/manifest.ts';
 import type { PlannedStage } from '../../runs/progress.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
-import { excludedTraces, readAnyPairs } from '../inputs/pairs.ts';
+import { excludedTraces, readAnyPairs, withExclusion } from '../inputs/pairs.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -198,7 +198,7 @@ async function loadGiven(params: RunAllParams, model: Model): Promise<Given> {
   const excluded = await excludedTraces(from, params.pairs);
   const traces = from === null ? null : await collect(readTraces(path.join(from, 'traces.jsonl'), { vocab }));
   return {
-    traces: traces?.map((trace) => (excluded.has(trace.id) ? { ...trace, excluded: true } : trace)) ?? null,
+    traces: traces?.map((trace) => withExclusion(trace, excluded)) ?? null,
     pairs: pairs === null ? null : await readAnyPairs(model, pairs),
     circuit: circuit === null ? null : readMaskFile(circuit, model.config, hash),
   };

@@ -50,9 +50,20 @@ export async function importPairs(
     completions: 0,
     naiveCompletions: 0,
     unresolved: 0,
+    ...byHand(pairs),
   });
   const vocab = context.model.config.vocabSize;
   return { pairs: await collect(readPairs(file, { vocab, allowEmpty: true })), summary };
+}
+
+/** How many pairs a person accepted, changed or marked. */
+function byHand(pairs: readonly Pair[]) {
+  const count = (suits: (pair: Pair) => boolean) => pairs.filter(suits).length;
+  return {
+    accepted: count(({ status, method }) => status === 'accepted' && method !== 'human'),
+    edited: count(({ status, method }) => status === 'edited' && method !== 'human'),
+    marked: count(({ method }) => method === 'human'),
+  };
 }
 
 async function copyRecords<S extends object>(

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { commands, Position, Selection, type TextEditor } from 'vscode';
-import { list } from '../../../server/protocol/jobs.ts';
+import {
+  commands,
+  type MarkdownString,
+  Position,
+  Selection,
+  type TextEditor,
+  window,
+  workspace,
+} from 'vscode';
 import { type DocumentPivot, view } from '../../../server/protocol/traces.ts';
-import { jobSpec } from '../../../src/commands/start-job.ts';
-import { api, inRoot, next, openTrace, smallRun, until, uriOf, wrongWithPivot } from './session.ts';
+import { isRunning } from '../../../src/jobs/describe.ts';
+import { api, openTrace, smallRun, until, uriOf, wrongWithPivot } from './session.ts';
 
 let editor: TextEditor;
 let original: string;
@@ -87,38 +94,82 @@ describe('annotations', () => {
     await undone(original);
   });
 
-  it('training uses what the document says, with provenance', async () => {
-    const { engine, jobs } = await api();
-    const [pivot] = await pivots();
-    const target = { uri: editor.document.uri.toString(), token: pivot!.token };
-    await run('setDesired', { ...target, desired: pivot!.desired.id + 2 });
-    await editor.document.save();
-    const out = inRoot('runs', 'annotated');
-    const spec = jobSpec(inRoot('small.experiment.json'), {
-      out,
-      from: smallRun(),
-      until: 'mask',
-      set: { 'amplify.steps': 2 },
+  it('the command trains on what the document says, in a run of its own, with provenance', async () => {
+    const { catalogue, runsView } = await api();
+    await annotated(async () => {
+      await run('amplifyAnnotated', editor.document.uri);
+      const made = await ended(`${smallRun()}-2`);
+      assert.deepEqual([made.spec.from, made.spec.out], [smallRun(), `${smallRun()}-2`]);
+      assert.equal(statuses(`${smallRun()}-2`).filter((status) => status === 'edited').length, 1);
+      catalogue.refresh();
+      const { runs } = await catalogue.list();
+      const row = runs.find(({ folder }) => folder === `${smallRun()}-2`)!;
+      assert.equal(row.status, 'finished');
+      assert.deepEqual([row.pivots?.source, row.pivots?.edited], [smallRun(), 1]);
+      const node = (await runsView.getChildren()).find((one) => one.kind === 'run' && one.row === row)!;
+      const { tooltip } = runsView.getTreeItem(node);
+      assert.match((tooltip as MarkdownString).value, /Pivots of .*: \d+ pairs: 1 changed/);
     });
-    const { start } = await import('../../../server/protocol/jobs.ts');
-    const job = await engine.request(start, spec);
-    jobs.take(job);
-    const ended = await until('the end of the job', () =>
-      jobs.all.find(({ id, state }) => id === job.id && state !== 'running'),
-    );
-    assert.equal(ended.state, 'finished', ended.error ?? '');
-    const pairs = fs
-      .readFileSync(`${out}/pairs.jsonl`, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    const edited = pairs.filter(({ status }) => status === 'edited');
-    assert.equal(edited.length, 1, JSON.stringify(pairs[0]));
-    assert.equal((await engine.request(list, null)).length > 0, true);
-    fs.writeFileSync(editor.document.uri.fsPath, original);
-    await commands.executeCommand('workbench.action.files.revert');
-    assert.equal(editor.document.getText(), original);
-    void next;
-    void uriOf;
+  }).timeout(240_000);
+
+  it('a stage’s command asks which pivots it is to use', async () => {
+    await annotated(async () => {
+      const asked = run('mask', uriOf('small.experiment.json'));
+      // The first answer is the annotated ones.
+      const out = `${smallRun()}-3`;
+      const job = await until('a job on the annotated pivots', async () => {
+        await commands.executeCommand('workbench.action.acceptSelectedQuickOpenItem');
+        return (await api()).jobs.of(out);
+      });
+      await asked;
+      assert.deepEqual([job.spec.from, job.spec.until], [smallRun(), 'mask']);
+      await ended(out);
+      assert.equal(statuses(out).filter((status) => status === 'edited').length, 1);
+    });
+  }).timeout(240_000);
+
+  it('where nothing was annotated, the command says so and starts nothing', async () => {
+    const { jobs } = await api();
+    const before = jobs.all.length;
+    await run('amplifyAnnotated', { folder: smallRun() });
+    assert.equal(jobs.all.length, before);
+    await commands.executeCommand('notifications.clearAll');
   });
 });
+
+/** Runs with another desired token in the document, not yet saved, and puts everything back. */
+async function annotated(work: () => Promise<void>): Promise<void> {
+  const own = workspace.getConfiguration('circuitAmplifier');
+  await own.update('jobs.confirm', false, true);
+  await window.showTextDocument(editor.document);
+  const [pivot] = await pivots();
+  const target = { uri: editor.document.uri.toString(), token: pivot!.token };
+  assert.equal(await run('setDesired', { ...target, desired: pivot!.desired.id + 2 }), true);
+  try {
+    await work();
+    assert.equal(editor.document.isDirty, false);
+  } finally {
+    fs.writeFileSync(editor.document.uri.fsPath, original);
+    await commands.executeCommand('workbench.action.files.revert');
+    await until('the document as it was', () => editor.document.getText() === original);
+    await own.update('jobs.confirm', undefined, true);
+  }
+}
+
+const ended = (folder: string) =>
+  until(
+    `the end of the job on ${folder}`,
+    async () => {
+      const job = (await api()).jobs.of(folder);
+      if (job && !isRunning(job)) assert.equal(job.state, 'finished', job.error ?? '');
+      return job && !isRunning(job) ? job : null;
+    },
+    200,
+  );
+
+const statuses = (folder: string): string[] =>
+  fs
+    .readFileSync(`${folder}/pairs.jsonl`, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).status);

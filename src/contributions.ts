@@ -71,6 +71,7 @@ export const traceCommands = {
   'circuitAmplifier.showBranches': 'trust',
   'circuitAmplifier.explainToken': 'trust',
   'circuitAmplifier.showDiff': 'trust',
+  'circuitAmplifier.toggleDiff': 'trust',
   'circuitAmplifier.chooseDiff': 'trust',
   'circuitAmplifier.openDiff': 'trust',
   'circuitAmplifier.clearDiff': 'nothing',
@@ -137,6 +138,9 @@ export const contextKeys = [
   'circuitAmplifier.onPivot',
   /** A diff is shown in the active trace document. */
   'circuitAmplifier.diffShown',
+  /** A diff was asked for and shown, and a flip was opened: steps of the walkthrough. */
+  'circuitAmplifier.diffSeen',
+  'circuitAmplifier.flipOpened',
   /** Flips are being stepped through. */
   'circuitAmplifier.flips',
 ] as const;

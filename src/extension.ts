@@ -5,12 +5,11 @@ import { registerCommands } from './commands/index.ts';
 import { tellEnd } from './jobs/ended.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { showProgress } from './jobs/progress.ts';
-import { disposeLog, failed } from './notify.ts';
+import { disposeLog, failed, shown } from './notify.ts';
 import { type Panels, registerPanel } from './panel/index.ts';
 import { ActivePatches } from './patches/active.ts';
 import type { EngineClient } from './server/client.ts';
 import { createEngine } from './server/engine.ts';
-import { storageOf } from './server/options.ts';
 import { showStatus } from './server/status.ts';
 import { registerTraces, type Traces } from './traces/index.ts';
 import { Catalogue } from './views/catalogue.ts';
@@ -22,6 +21,8 @@ import { TracesView } from './views/traces.ts';
 export interface Api extends Omit<App, 'context'> {
   traces: Traces;
   panels: Panels;
+  /** Messages that were shown last, oldest first. */
+  messages: readonly string[];
 }
 
 let running: EngineClient | undefined;
@@ -30,7 +31,7 @@ let running: EngineClient | undefined;
 export function activate(context: ExtensionContext): Api {
   const engine = createEngine(context);
   running = engine;
-  const jobs = new Jobs(engine, storageOf(context).fsPath);
+  const jobs = new Jobs(engine, context.workspaceState);
   const catalogue = new Catalogue(engine);
   const patches = new ActivePatches(context.workspaceState);
   const runsView = new RunsView(catalogue, jobs);
@@ -59,7 +60,7 @@ export function activate(context: ExtensionContext): Api {
   );
   jobs.reattach().catch(failed('The jobs could not be listed'));
   greetDemo(context).catch(failed('The demo could not be opened'));
-  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces, panels };
+  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces, panels, messages: shown };
 }
 
 /** The engine's process ends with the window; jobs are processes of their own and go on. */

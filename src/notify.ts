@@ -1,6 +1,6 @@
 import { CancellationError, commands, type LogOutputChannel, window } from 'vscode';
 import { errorCodes } from '../server/protocol/message.ts';
-import { ServerError } from './server/server.ts';
+import { ENGINE_GONE, ServerError } from './server/server.ts';
 
 /** A button of a message. */
 export interface Button {
@@ -28,9 +28,15 @@ export function disposeLog(): void {
 
 type Show = (message: string, ...titles: string[]) => Thenable<string | undefined>;
 
+/** Messages that were shown last, oldest first. */
+export const shown: string[] = [];
+const MOST_SHOWN = 100;
+
 /** Every message goes through here: one line, kept in the log too. */
 async function show(how: Show, message: string, buttons: readonly Button[]): Promise<void> {
   const line = oneLine(message);
+  shown.push(line);
+  if (shown.length > MOST_SHOWN) shown.shift();
   const chosen = await how(line, ...buttons.map(({ title }) => title));
   await buttons.find(({ title }) => title === chosen)?.run();
 }
@@ -56,7 +62,7 @@ export function brief(message: string): void {
 }
 
 /**
- * Handler of a rejected promise. Cancelling is no failure; what needs trust offers to give it; what the user can mend is said
+ * Handler of a rejected promise. Cancelling is no failure, and neither is the engine's end, which is told by itself; what needs trust offers to give it; what the user can mend is said
  * as it is, anything else with what failed before it.
  */
 export const failed =
@@ -67,7 +73,8 @@ export const failed =
     if (code === errorCodes.untrusted) {
       const trust = () => commands.executeCommand('workbench.trust.manage');
       warn(messageOf(reason), { title: 'Manage Trust', run: trust });
-    } else if (code === errorCodes.input) error(messageOf(reason));
+    } else if (code === ENGINE_GONE) log().warn(`${what}: ${messageOf(reason)}`);
+    else if (code === errorCodes.input) error(messageOf(reason));
     else {
       if (reason instanceof Error && reason.stack) log().debug(reason.stack);
       error(`${what}: ${messageOf(reason)}`);

@@ -9,8 +9,8 @@ import type { OpenTrace } from './open-trace.ts';
 /** What the model says of a document's tokens, as far as it has been asked. */
 export interface ModelFacts {
   score(token: number): ScoredToken | null;
-  /** Completions of a pivot's two tokens. */
-  branches(token: number): readonly Branch[] | null;
+  /** Completions of a pivot's two tokens; pending while they are made. */
+  branches(token: number): readonly Branch[] | 'pending' | null;
 }
 
 export const noFacts: ModelFacts = { score: () => null, branches: () => null };
@@ -36,6 +36,14 @@ export function hover(trace: OpenTrace, position: Position, facts: ModelFacts = 
     ],
     range,
   );
+}
+
+/** Index of the pivot that a hover at a position tells of; null for none. */
+export function pivotUnder(trace: OpenTrace, position: Position): number | null {
+  const header = headerHover(trace, position);
+  if (header) return header.pivot?.token ?? null;
+  const token = trace.tokenAt(position);
+  return token !== null && trace.pivotAt(token) ? token : null;
 }
 
 const markdown = (sections: readonly string[], range: Hover['range'] & object): Hover => ({
@@ -80,7 +88,9 @@ function pivotSection(trace: OpenTrace, pivot: DocumentPivotLine, facts: ModelFa
   const head = `**Pivot**: ${token(pivot.desired)} desired over ${token(pivot.undesired)}; ${PROVENANCE[pivot.method]}, ${
     STATUS[pivot.status]
   }`;
-  const branches = (facts.branches(pivot.token) ?? []).map((branch) => {
+  const known = facts.branches(pivot.token) ?? [];
+  if (known === 'pending') return ['---', head, '*Completing from both tokens: hover again in a moment.*'];
+  const branches = known.map((branch) => {
     const answer = branch.answer === null ? 'no answer' : `answer ${branch.answer}`;
     const verdict = branch.correct === null ? '' : branch.correct ? ', right' : ', wrong';
     const cut = branch.truncated ? ', cut at the token limit' : '';

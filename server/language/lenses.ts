@@ -1,6 +1,8 @@
 import type { CodeLens } from 'vscode-languageserver-types';
 import { quoteToken } from '../data/token-display.ts';
 import type { DocumentPivotLine } from '../data/trace-document.ts';
+import type { Branch } from '../protocol/traces.ts';
+import { type ModelFacts, noFacts } from './hover.ts';
 import { commandTo } from './names.ts';
 import type { OpenTrace } from './open-trace.ts';
 
@@ -12,17 +14,17 @@ const STATUS_ICON = {
 } as const;
 
 /** Lenses above every pivot, and one above the header. */
-export function codeLenses(trace: OpenTrace): CodeLens[] {
+export function codeLenses(trace: OpenTrace, facts: ModelFacts = noFacts): CodeLens[] {
   const { uri, document } = trace;
   if (document.header.length === 0) return [];
   const { excluded } = document;
   const top = { start: { line: 0, character: 0 }, end: { line: 0, character: 3 } };
   const title = excluded ? '$(circle-slash) excluded from training: include' : 'exclude from training';
   const exclude = { range: top, command: commandTo(title, 'exclude', { uri, excluded: !excluded }) };
-  return [exclude, ...trace.placedPivots.flatMap((pivot) => pivotLenses(trace, pivot))];
+  return [exclude, ...trace.placedPivots.flatMap((pivot) => pivotLenses(trace, pivot, facts))];
 }
 
-function pivotLenses(trace: OpenTrace, pivot: DocumentPivotLine): CodeLens[] {
+function pivotLenses(trace: OpenTrace, pivot: DocumentPivotLine, facts: ModelFacts): CodeLens[] {
   const { status, token } = pivot;
   const range = trace.pivotRange(pivot);
   const argument = { uri: trace.uri, token };
@@ -30,7 +32,9 @@ function pivotLenses(trace: OpenTrace, pivot: DocumentPivotLine): CodeLens[] {
     range,
     command: commandTo(title, command, argument),
   });
-  const label = `${STATUS_ICON[status]} ${pivotLabel(trace, pivot)}`;
+  const known = facts.branches(token);
+  const answers = known === null || known === 'pending' ? '' : `: ${answersLabel(trace, known)}`;
+  const label = `${STATUS_ICON[status]} ${pivotLabel(trace, pivot)}${answers}`;
   return [
     lens(`${label}: show branches`, 'branches'),
     ...(status === 'accepted' ? [] : [lens('accept', 'accept')]),
@@ -43,6 +47,20 @@ function pivotLenses(trace: OpenTrace, pivot: DocumentPivotLine): CodeLens[] {
           lens('desired token…', 'desired'),
         ]),
   ];
+}
+
+/** `" 4" gives 36 ✗, " 3" gives 27 ✓`: undesired and desired, with the answers that follow. */
+function answersLabel(trace: OpenTrace, branches: readonly Branch[]): string {
+  const side = (role: Branch['role']) => branches.find((branch) => branch.role === role);
+  return (['undesired', 'desired'] as const)
+    .map(side)
+    .filter((branch) => branch !== undefined)
+    .map(({ token, answer, correct, truncated }) => {
+      const mark = correct === null ? '' : correct ? ' ✓' : ' ✗';
+      const said = answer === null ? (truncated ? 'no end' : 'no answer') : `${answer}${mark}`;
+      return `${tokenLabel(trace, token.id)} gives ${said}`;
+    })
+    .join(', ');
 }
 
 /** `" 4" → " 3"`: undesired and desired; ids where there is no tokenizer. Short enough for a lens. */

@@ -16,6 +16,7 @@ import { type MaskFile, makeMaskFile, readMaskFile } from '../mask/mask-file.ts'
 import { architectureOf } from '../model/architectures/index.ts';
 import { type ComponentKind, ComponentSpace, componentKinds } from '../model/components.ts';
 import * as protocol from '../protocol/circuit.ts';
+import * as panel from '../protocol/panel.ts';
 import { writeFileAtomic } from '../runs/atomic.ts';
 import { ATTRIBUTION_NAME } from '../runs/folder.ts';
 import { type Manifest, readManifest } from '../runs/manifest.ts';
@@ -25,6 +26,7 @@ import { labelOf } from './component-label.ts';
 import { experimentOf } from './experiment-files.ts';
 import { Remembered } from './remembered.ts';
 import { modelRef, type Services } from './services.ts';
+import { trainingSettings } from './training-settings.ts';
 
 const SELECTIONS = 'selections';
 /** A selection's name is a file's name. */
@@ -154,6 +156,8 @@ export function answerCircuit(services: Services): void {
     },
     { needsTrust: true },
   );
+
+  answers.on(panel.trainingSettings, runOnly, ({ run }) => trainingSettings(run));
 
   answers.on(
     protocol.saveSelection,

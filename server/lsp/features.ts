@@ -8,12 +8,12 @@ import {
 import { codeActions } from '../language/actions.ts';
 import { headerCompletion } from '../language/header.ts';
 import { inlayHints } from '../language/hints.ts';
-import { hover, type ModelFacts } from '../language/hover.ts';
+import { hover, type ModelFacts, pivotUnder } from '../language/hover.ts';
 import { codeLenses } from '../language/lenses.ts';
 import type { OpenTrace } from '../language/open-trace.ts';
 import { documentSymbols, foldingRanges } from '../language/outline.ts';
 import type { Services } from './services.ts';
-import { branchesOf, scoredToken } from './traces.ts';
+import { scoredToken } from './traces.ts';
 
 export const capabilities: ServerCapabilities = {
   textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
@@ -26,18 +26,21 @@ export const capabilities: ServerCapabilities = {
   completionProvider: {},
 };
 
-export function answerFeatures({ connection, answers, documents, scores }: Services): void {
+/** How long (milliseconds) a hover waits for the completions of a pivot; longer ones are there for the next hover. */
+const PATIENCE_MS = 1500;
+
+export function answerFeatures({ connection, answers, branches, documents, scores }: Services): void {
   /** Answers for an open trace document; what is no trace has nothing to show. */
   const on =
     <P extends { textDocument: { uri: string } }, R>(
       name: string,
       none: R,
-      answer: (trace: OpenTrace, params: P) => R,
+      answer: (trace: OpenTrace, params: P, token: CancellationToken) => R | Promise<R>,
     ) =>
     (params: P, token: CancellationToken) =>
       answers.guard(name, token, () => {
         const read = documents.get(params.textDocument.uri);
-        return read ? answer(read.trace, params) : none;
+        return read ? answer(read.trace, params, token) : none;
       });
 
   const facts = (trace: OpenTrace): ModelFacts => ({
@@ -45,11 +48,22 @@ export function answerFeatures({ connection, answers, documents, scores }: Servi
       const score = trace.tokens && scores.known(trace.uri, token, trace.tokens.ids);
       return score ? scoredToken(trace, token, score) : null;
     },
-    branches: (token) => branchesOf.get(trace)?.get(token) ?? null,
+    branches: (token) => branches.known(trace, token),
   });
 
-  connection.onHover(on('hover', null, (trace, { position }) => hover(trace, position, facts(trace))));
-  connection.onCodeLens(on('codeLens', [], (trace) => codeLenses(trace)));
+  connection.onHover(
+    on('hover', null, async (trace, { position }, cancel) => {
+      const { uri, version } = trace;
+      const pivot = pivotUnder(trace, position);
+      // Without them there is the rest to be told.
+      const found =
+        pivot === null
+          ? null
+          : await branches.soon({ uri, version }, pivot, PATIENCE_MS, cancel).catch(() => null);
+      return hover(trace, position, { ...facts(trace), branches: () => found });
+    }),
+  );
+  connection.onCodeLens(on('codeLens', [], (trace) => codeLenses(trace, facts(trace))));
   // A lens says all that it has to say at once.
   connection.onCodeLensResolve((lens) => lens);
   connection.onCodeAction(

@@ -8,16 +8,26 @@ export class Remembered<T> {
   }
 
   async get(key: string, make: () => Promise<T>): Promise<T> {
-    const known = this.values.get(key);
-    if (known !== undefined) {
-      this.values.delete(key);
-      this.values.set(key, known);
-      return known;
-    }
+    const known = this.known(key);
+    if (known !== null) return known;
     const made = await make();
-    this.values.set(key, made);
+    this.put(key, made);
+    return made;
+  }
+
+  /** null: not among the latest. */
+  known(key: string): T | null {
+    const known = this.values.get(key);
+    if (known === undefined) return null;
+    this.values.delete(key);
+    this.values.set(key, known);
+    return known;
+  }
+
+  put(key: string, value: T): void {
+    this.values.delete(key);
+    this.values.set(key, value);
     const [oldest] = this.values.keys();
     if (this.values.size > this.most) this.values.delete(oldest!);
-    return made;
   }
 }

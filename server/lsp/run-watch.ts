@@ -11,16 +11,19 @@ interface Watched {
   told: Throttle;
 }
 
+/** @param files names that were written in the folder; null where runs may have come or gone */
+type Tell = (folder: string, files: string[] | null) => void;
+
 /**
  * Tells that a run was made, changed or removed, as far as the system tells: folders are watched and never polled, one
  * level at a time, since only a run's own files and the lists of runs are of interest.
  */
 export class RunWatch {
-  private readonly tell: (folder: string) => void;
+  private readonly tell: Tell;
   private readonly watched = new Map<string, Watched>();
   private folders: readonly string[] = [];
 
-  constructor(tell: (folder: string) => void) {
+  constructor(tell: Tell) {
     this.tell = tell;
   }
 
@@ -49,15 +52,20 @@ export class RunWatch {
     if (this.watched.has(folder)) return;
     const isWorkspace = this.folders.includes(folder);
     try {
+      const isList = isWorkspace || path.basename(folder) === 'runs';
+      const files = new Set<string>();
       const told = new Throttle(TOLD_MS, () => {
-        this.tell(folder);
+        // A system that names no files says nothing of what has changed.
+        this.tell(folder, isList || files.has('') ? null : [...files]);
+        files.clear();
         // A run that has appeared, or the folder of runs itself.
-        if (isWorkspace || path.basename(folder) === 'runs') this.watch(this.folders, runs);
+        if (isList) this.watch(this.folders, runs);
       });
       const watcher = watch(folder, (_, name) => {
         // Of the workspace's own folder only the folder of runs is of interest.
         if (isWorkspace && name !== 'runs' && name !== 'manifest.json') return;
         if (name !== null && /^\.tmp-|^run\.lock/.test(name) && !isWorkspace) return;
+        files.add(name ?? '');
         told.call();
       });
       watcher.on('error', () => this.drop(folder));

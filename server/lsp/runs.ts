@@ -17,7 +17,7 @@ import * as check from './check.ts';
 import { findRuns, listRows, RunRows, reportOf } from './run-rows.ts';
 import type { RunWatch } from './run-watch.ts';
 import { modelRef, type Services } from './services.ts';
-import { listTraces } from './trace-list.ts';
+import { TraceLists } from './trace-list.ts';
 import { openTraceDocument, writeDocuments } from './trace-writing.ts';
 
 const flipFields = {
@@ -32,6 +32,7 @@ const folderOnly = check.object<{ folder: string }>({ folder: check.text });
 export function answerRuns(services: Services, watching: RunWatch): void {
   const { answers, tokenizers } = services;
   const rows = new RunRows();
+  const lists = new TraceLists();
 
   answers.on(
     protocol.list,
@@ -83,7 +84,11 @@ export function answerRuns(services: Services, watching: RunWatch): void {
     { needsTrust: true },
   );
 
-  answers.on(traces.list, folderOnly, ({ folder }, { signal }) => listTraces(folder, signal));
+  answers.on(
+    traces.list,
+    check.object<ParamsOf<typeof traces.list>>({ folder: check.text, since: check.optional(check.text) }),
+    ({ folder, since }, { signal }) => lists.list(folder, since ?? null, signal),
+  );
 
   answers.on(
     traces.open,

@@ -1,5 +1,8 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  CodeLensRefreshRequest,
   type Connection,
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
@@ -18,6 +21,7 @@ import * as jobs from '../protocol/jobs.ts';
 import type { Notification } from '../protocol/message.ts';
 import * as runs from '../protocol/runs.ts';
 import { Answers } from './answers.ts';
+import { PivotBranches } from './branches.ts';
 import * as check from './check.ts';
 import { answerCircuit } from './circuit.ts';
 import { Diagnoser } from './diagnoser.ts';
@@ -64,6 +68,7 @@ export class Server implements Services {
   readonly tokenizers = new Tokenizers();
   readonly documents: TraceDocuments;
   readonly scores: ScoreCache;
+  readonly branches: PivotBranches;
   options = UNTRUSTED;
   folders: string[] = [];
   /** The command line's bundle, which jobs run. */
@@ -73,6 +78,8 @@ export class Server implements Services {
   private readonly watching: RunWatch;
   private supervisor: Supervisor | null = null;
   private ready = false;
+  /** The editor asks for lenses again when it is told to. */
+  private lensRefresh = false;
 
   constructor(connection: Connection, program: string) {
     this.connection = connection;
@@ -85,6 +92,7 @@ export class Server implements Services {
     });
     this.documents = new TraceDocuments(this.texts, this.tokenizers, () => this.options.model);
     this.scores = new ScoreCache(this.engine);
+    this.branches = new PivotBranches(this, () => this.refreshLenses());
     this.diagnoser = new Diagnoser(
       this.texts,
       this.documents,
@@ -93,7 +101,7 @@ export class Server implements Services {
       },
       this.answers.log,
     );
-    this.watching = new RunWatch((folder) => this.notify(runs.changed, { folder }));
+    this.watching = new RunWatch((folder, files) => this.notify(runs.changed, { folder, files }));
     this.listen();
   }
 
@@ -108,7 +116,7 @@ export class Server implements Services {
       throw new InputError('the workspace', 'has no storage for jobs', 'Open a folder or a workspace first.');
     }
     if (!this.supervisor) {
-      this.supervisor = new Supervisor(storage, {
+      this.supervisor = new Supervisor(jobStorage(storage), {
         program: this.program,
         backOff: BACK_OFF,
         mayStart: () => this.options.trusted,
@@ -143,6 +151,7 @@ export class Server implements Services {
     texts.onDidClose(({ document }) => {
       this.documents.changed(document.uri, { closed: true });
       this.scores.stop(document.uri);
+      this.branches.closed(document.uri);
       this.diagnoser.clear(document.uri);
     });
     texts.listen(connection);
@@ -172,9 +181,16 @@ export class Server implements Services {
     if (params.initializationOptions !== undefined && params.initializationOptions !== null) {
       this.options = options(params.initializationOptions, 'initializationOptions');
     }
+    this.lensRefresh = params.capabilities.workspace?.codeLens?.refreshSupport === true;
     const uris = params.workspaceFolders?.map(({ uri }) => uri) ?? [];
     this.folders = uris.filter((uri) => uri.startsWith('file:')).map((uri) => fileURLToPath(uri));
     return { capabilities, serverInfo: { name: manifest.name, version: manifest.version } };
+  }
+
+  /** Lenses on pivots tell the answers that follow from them. */
+  private refreshLenses(): void {
+    if (!this.lensRefresh || !this.ready) return;
+    this.connection.sendRequest(CodeLensRefreshRequest.type).catch(() => undefined);
   }
 
   private configure(next: engineProtocol.ServerOptions): void {
@@ -220,3 +236,7 @@ export class Server implements Services {
     await this.engine.close();
   }
 }
+
+/** A folder by its path, or by a name in the home of whoever runs this. */
+const jobStorage = (storage: string): string =>
+  path.isAbsolute(storage) ? storage : path.join(homedir(), '.circuit-amplifier', path.basename(storage));

@@ -4,6 +4,7 @@ import type { Supervisor } from '../jobs/supervisor.ts';
 import type { ServerOptions } from '../protocol/engine.ts';
 import type { Notification } from '../protocol/message.ts';
 import type { Answers } from './answers.ts';
+import type { PivotBranches } from './branches.ts';
 import type { EngineHost } from './engine-host.ts';
 import type { ScoreCache } from './score-cache.ts';
 import type { Tokenizers } from './tokenizers.ts';
@@ -17,6 +18,7 @@ export interface Services {
   readonly tokenizers: Tokenizers;
   readonly documents: TraceDocuments;
   readonly scores: ScoreCache;
+  readonly branches: PivotBranches;
   /** As last set by the editor. */
   readonly options: ServerOptions;
   /** The jobs of the workspace. @throws InputError where there is no storage to keep them in */

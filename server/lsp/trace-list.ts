@@ -1,6 +1,7 @@
 /** The traces of a run, or of a folder of documents, without a tokenizer and without reading whole documents. */
+import { randomBytes } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { breathe, type Signal } from '../control.ts';
 import { parseTraceDocument, type TraceDocument } from '../data/trace-document.ts';
@@ -13,6 +14,8 @@ const HEAD_BYTES = 4096;
 const MOST_HEAD_BYTES = 1 << 20;
 /** Files that are read at a time. */
 const AT_ONCE = 32;
+/** Folders whose traces are kept. */
+const KEPT = 4;
 /** Problems that are told; the rest is the same again. */
 const MOST_PROBLEMS = 20;
 
@@ -20,100 +23,219 @@ export interface TraceList {
   folder: string;
   rows: TraceRow[];
   problems: string[];
+  /** What the answer is as of; to ask with for what has changed since. */
+  stamp: string;
+  /** Only what has changed since. */
+  partial: boolean;
 }
 
-/**
- * @param folder a run folder, or any folder with trace documents
- * @throws InputError for a folder that is neither
- */
-export async function listTraces(folder: string, signal: Signal): Promise<TraceList> {
-  const root = path.resolve(folder);
-  const problems: string[] = [];
-  const traces = path.join(root, 'traces.jsonl');
-  const isRun = existsSync(traces);
-  if (!isRun && !existsSync(root)) {
-    throw new InputError(root, 'there is no such folder', 'Choose a run folder or one with trace documents.');
+/** Lists of traces, of which only what has changed is read again: a run writes thousands while somebody looks on. */
+export class TraceLists {
+  /** By folder, the last used one last. */
+  private readonly known = new Map<string, TraceFolder>();
+  /** One reading at a time. */
+  private reading: Promise<unknown> = Promise.resolve();
+
+  /**
+   * @param folder a run folder, or any folder with trace documents
+   * @param since a stamp of an earlier answer, whose rows are known
+   * @throws InputError for a folder that is neither
+   */
+  list(folder: string, since: string | null, signal: Signal): Promise<TraceList> {
+    const next = this.reading.then(() => this.read(path.resolve(folder), since, signal));
+    this.reading = next.catch(() => undefined);
+    return next;
   }
-  const rows = new Map<string, TraceRow>();
-  if (isRun) {
-    for await (const row of runRows(traces, problems, signal)) rows.set(row.id, row);
-    await countPivots(path.join(root, 'pairs.jsonl'), rows, problems, signal);
-  }
-  const files = await traceFiles(isRun ? path.join(root, DOCUMENTS) : root);
-  for (let from = 0; from < files.length; from += AT_ONCE) {
-    await breathe(signal);
-    const some = files.slice(from, from + AT_ONCE);
-    for (const [i, document] of (await Promise.all(some.map(readHead))).entries()) {
-      const file = some[i]!;
-      if (document.id === null) problems.push(`${file}: has no header of a trace document`);
-      else rows.set(document.id, { ...rowOf(document, file), ...fromTrace(rows.get(document.id)) });
+
+  private async read(root: string, since: string | null, signal: Signal): Promise<TraceList> {
+    if (!existsSync(root)) {
+      this.known.delete(root);
+      throw new InputError(root, 'there is no such folder', 'Choose a run folder or one with trace documents.');
     }
+    let found = this.known.get(root) ?? new TraceFolder(root);
+    this.known.delete(root);
+    if (!(await found.update(signal))) {
+      found = new TraceFolder(root);
+      await found.update(signal);
+    }
+    this.known.set(root, found);
+    const [oldest] = this.known.keys();
+    if (this.known.size > KEPT) this.known.delete(oldest!);
+    return found.answer(since);
   }
-  return { folder: root, rows: [...rows.values()], problems: problems.slice(0, MOST_PROBLEMS) };
 }
 
-/** What the run knows and a header may lack. */
-const fromTrace = (known: TraceRow | undefined): Partial<TraceRow> =>
-  known ? { problem: known.problem, template: known.template, target: known.target } : {};
+/** The traces of one folder as they were last read. */
+class TraceFolder {
+  private readonly root: string;
+  private readonly isRun: boolean;
+  private readonly id = randomBytes(6).toString('hex');
+  private readonly traces: GrowingFile;
+  private readonly pairs: GrowingFile;
+  /** Of traces.jsonl, and how many pairs each has in pairs.jsonl. */
+  private readonly own = new Map<string, TraceRow>();
+  private readonly pivots = new Map<string, number>();
+  /** Documents by file; and by trace. */
+  private readonly files = new Map<string, { stamp: string; row: TraceRow | null }>();
+  private readonly documents = new Map<string, TraceRow>();
+  private readonly rows = new Map<string, { row: TraceRow; turn: number }>();
+  /** Traces of which something was read since rows were made. */
+  private readonly touched = new Set<string>();
+  private turn = 0;
 
-async function* runRows(file: string, problems: string[], signal: Signal): AsyncGenerator<TraceRow> {
-  for await (const { line, record } of records(file, problems)) {
-    if (line % 256 === 0) await breathe(signal);
-    const decoding = record.decoding as { strategy?: unknown } | undefined;
-    const { strategy } = decoding ?? {};
-    yield {
-      id: String(record.id),
-      problem: String(record.problem_id ?? ''),
-      template: text(record.template_id),
-      target: number(record.target),
-      answer: number(record.answer),
-      correct: typeof record.correct === 'boolean' ? record.correct : null,
-      truncated: record.truncated === true,
-      strategy: strategy === 'greedy' || strategy === 'sample' ? strategy : null,
-      document: null,
-      pivots: 0,
-      excluded: record.excluded === true,
+  constructor(root: string) {
+    this.root = root;
+    this.traces = new GrowingFile(path.join(root, 'traces.jsonl'));
+    this.pairs = new GrowingFile(path.join(root, 'pairs.jsonl'));
+    this.isRun = existsSync(this.traces.file);
+  }
+
+  /** Reads what is new. @returns false where something was taken away or made anew, so that nothing known counts any more */
+  async update(signal: Signal): Promise<boolean> {
+    if (this.isRun !== existsSync(this.traces.file)) return false;
+    if (this.isRun && !(await this.readRun(signal))) return false;
+    if (!(await this.readDocuments(signal))) return false;
+    this.turn++;
+    for (const id of this.touched) {
+      const row = this.row(id);
+      const known = this.rows.get(id);
+      if (JSON.stringify(known?.row) !== JSON.stringify(row)) this.rows.set(id, { row, turn: this.turn });
+    }
+    this.touched.clear();
+    return true;
+  }
+
+  answer(since: string | null): TraceList {
+    const [id, turn] = since?.split('.') ?? [];
+    const partial = id === this.id;
+    const rows = [...this.rows.values()].filter((one) => !partial || one.turn > Number(turn));
+    const broken = [...this.files].filter(([, { row }]) => row === null);
+    const problems = [
+      ...this.traces.problems,
+      ...this.pairs.problems,
+      ...broken.map(([file]) => `${file}: has no header of a trace document`),
+    ];
+    return {
+      folder: this.root,
+      rows: rows.map(({ row }) => row),
+      problems: problems.slice(0, MOST_PROBLEMS),
+      stamp: `${this.id}.${this.turn}`,
+      partial,
     };
   }
+
+  /** A document's own word, under what only the run knows; or the run's. */
+  private row(id: string): TraceRow {
+    const own = this.own.get(id);
+    const document = this.documents.get(id);
+    if (!document) return { ...own!, pivots: this.pivots.get(id) ?? 0 };
+    return { ...document, ...(own && { problem: own.problem, template: own.template, target: own.target }) };
+  }
+
+  private async readRun(signal: Signal): Promise<boolean> {
+    const traces = await this.traces.read(signal, (record) => {
+      const row = runRow(record);
+      this.own.set(row.id, row);
+      this.touched.add(row.id);
+    });
+    if (!traces) return false;
+    return this.pairs.read(signal, (record) => {
+      const id = String(record.trace);
+      if (record.status === 'rejected' || !this.own.has(id)) return;
+      this.pivots.set(id, (this.pivots.get(id) ?? 0) + 1);
+      this.touched.add(id);
+    });
+  }
+
+  private async readDocuments(signal: Signal): Promise<boolean> {
+    const files = await traceFiles(this.isRun ? path.join(this.root, DOCUMENTS) : this.root);
+    const there = new Set(files);
+    if ([...this.files.keys()].some((file) => !there.has(file))) return false;
+    for (let from = 0; from < files.length; from += AT_ONCE) {
+      await breathe(signal);
+      const heads = await Promise.all(files.slice(from, from + AT_ONCE).map((file) => this.changedHead(file)));
+      for (const head of heads) {
+        if (!head) continue;
+        const { file, stamp, document } = head;
+        const before = this.files.get(file)?.row;
+        const row = document.id === null ? null : rowOf(document, file);
+        // A document of another trace now: the first one's row is not its any more.
+        if (before && before.id !== row?.id) return false;
+        this.files.set(file, { stamp, row });
+        if (!row) continue;
+        this.documents.set(row.id, row);
+        this.touched.add(row.id);
+      }
+    }
+    return true;
+  }
+
+  /** A document's header, where the file is another than it was. */
+  private async changedHead(file: string) {
+    const { size, mtimeMs } = await stat(file);
+    const stamp = `${size}@${mtimeMs}`;
+    return this.files.get(file)?.stamp === stamp ? null : { file, stamp, document: await readHead(file) };
+  }
 }
 
-async function countPivots(
-  file: string,
-  rows: ReadonlyMap<string, TraceRow>,
-  problems: string[],
-  signal: Signal,
-): Promise<void> {
-  if (!existsSync(file)) return;
-  for await (const { line, record } of records(file, problems)) {
-    if (line % 256 === 0) await breathe(signal);
-    const row = rows.get(String(record.trace));
-    if (row && record.status !== 'rejected') row.pivots++;
-  }
+function runRow(record: Record<string, unknown>): TraceRow {
+  const decoding = record.decoding as { strategy?: unknown } | undefined;
+  const { strategy } = decoding ?? {};
+  return {
+    id: String(record.id),
+    problem: String(record.problem_id ?? ''),
+    template: text(record.template_id),
+    target: number(record.target),
+    answer: number(record.answer),
+    correct: typeof record.correct === 'boolean' ? record.correct : null,
+    truncated: record.truncated === true,
+    strategy: strategy === 'greedy' || strategy === 'sample' ? strategy : null,
+    document: null,
+    pivots: 0,
+    excluded: record.excluded === true,
+  };
 }
 
 const text = (value: unknown) => (value === undefined || value === null ? null : String(value));
 const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : null);
 
-/** Lines of a file that may still be written: a last one that is cut off is left for the next time. */
-async function* records(
-  file: string,
-  problems: string[],
-): AsyncGenerator<{ line: number; record: Record<string, unknown> }> {
-  let rest: Buffer[] = [];
-  let line = 0;
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      const bytes =
-        rest.length > 0 ? Buffer.concat([...rest, chunk.subarray(start, end)]) : chunk.subarray(start, end);
-      rest = [];
-      start = end + 1;
-      line++;
-      const record = parse(bytes.toString('utf8'));
-      if (record) yield { line, record };
-      else if (bytes.length > 0) problems.push(`${file}:${line}: is not a JSON object`);
+/** A file of JSON lines that may still be written: each line is read once, a last one that is cut off when it is whole. */
+class GrowingFile {
+  readonly file: string;
+  readonly problems: string[] = [];
+  private inode: number | null = null;
+  private offset = 0;
+  private line = 0;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /** @returns false where it is another file now, or shorter than what was read of it */
+  async read(signal: Signal, onRecord: (record: Record<string, unknown>) => void): Promise<boolean> {
+    const now = await stat(this.file).catch(() => null);
+    if (!now) return this.inode === null;
+    if (this.inode !== null && (now.ino !== this.inode || now.size < this.offset)) return false;
+    this.inode = now.ino;
+    if (now.size === this.offset) return true;
+    const from = { start: this.offset, highWaterMark: 1 << 20 };
+    let rest: Buffer[] = [];
+    for await (const chunk of createReadStream(this.file, from) as AsyncIterable<Buffer>) {
+      let start = 0;
+      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+        const bytes = Buffer.concat([...rest, chunk.subarray(start, end)]);
+        rest = [];
+        start = end + 1;
+        this.line++;
+        this.offset += bytes.length + 1;
+        const record = parse(bytes.toString('utf8'));
+        if (record) onRecord(record);
+        else if (bytes.length > 0) this.problems.push(`${this.file}:${this.line}: is not a JSON object`);
+        if (this.line % 256 === 0) await breathe(signal);
+      }
+      if (start < chunk.length) rest.push(Buffer.from(chunk.subarray(start)));
     }
-    if (start < chunk.length) rest.push(Buffer.from(chunk.subarray(start)));
+    return true;
   }
 }
 

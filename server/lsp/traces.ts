@@ -3,16 +3,16 @@
 import { readConfig } from '../checkpoint/config.ts';
 import type { Completed } from '../engine/jobs/complete.ts';
 import { InputError } from '../errors.ts';
-import type { StopRule } from '../generate/stop.ts';
 import type { TokenScore } from '../inspect/score.ts';
 import type { OpenTrace } from '../language/open-trace.ts';
 import { ComponentSpace } from '../model/components.ts';
 import type { PatchRef, Position, Range } from '../protocol/message.ts';
 import * as protocol from '../protocol/traces.ts';
-import { readManifest } from '../runs/manifest.ts';
 import type { ParamsOf } from './answers.ts';
+import { pivotAt } from './branches.ts';
 import type { Check } from './check.ts';
 import * as check from './check.ts';
+import { complete } from './complete.ts';
 import { labelOf } from './component-label.ts';
 import { layOut } from './output-diff.ts';
 import { Remembered } from './remembered.ts';
@@ -67,11 +67,8 @@ const edit: Check<protocol.AnnotationEdit> = (value, field) => {
 /** Components of an attribution, by size: a large model has half a million. */
 const COMPONENTS = 200;
 
-/** Branches that have been asked for lately, for hovers. */
-export const branchesOf = new WeakMap<OpenTrace, Map<number, readonly protocol.Branch[]>>();
-
 export function answerTraces(services: Services): void {
-  const { answers, documents, engine, scores } = services;
+  const { answers, branches, documents, engine, scores } = services;
   const attributions = new Remembered<protocol.Attribution>(128);
   /** Models whose attribution has been compiled ahead, by the engine's turn. */
   const warmed = new Set<string>();
@@ -123,6 +120,7 @@ export function answerTraces(services: Services): void {
         const { topK } = services.options;
         const question = { model: modelRef(model, services.options), patches: stack, ids, topK };
         const start = visible ? firstIn(trace, visible) : 0;
+        branches.patched(of.uri, stack);
         const total = ids.length;
         await scores.score(trace.uri, question, start, current, (from, tokens, done) => {
           const scored = tokens.map((token, k) => scoredToken(trace, from + k, token));
@@ -178,32 +176,10 @@ export function answerTraces(services: Services): void {
       token: check.count,
       patches,
     }),
-    ({ token, patches: stack, ...of }, { signal }) =>
-      documents.whileCurrent(of, signal, async (current) => {
-        const { trace, model, tokenizer } = documents.withModel(of);
-        const { desired, undesired } = pivotAt(trace, token);
-        const { promptIds, target } = trace.document;
-        const sides = [
-          { role: 'desired' as const, id: desired },
-          { role: 'undesired' as const, id: undesired },
-        ];
-        const before = trace.tokens!.ids.slice(0, token);
-        const prefixes = sides.map(({ id }) => ({ ids: [...before, id], prompt: promptIds.length }));
-        const completed = await complete(services, model, stack, prefixes, trace, current, () => undefined);
-        const branches = sides.map(({ role, id }, i): protocol.Branch => {
-          const { ids, answer, truncated } = completed[i]!;
-          return {
-            role,
-            token: { id, text: trace.tokenText(id) },
-            text: tokenizer.decode(ids.slice(token - promptIds.length), { skipSpecialTokens: true }),
-            answer,
-            correct: target === null ? null : answer === target,
-            truncated,
-          };
-        });
-        branchesOf.set(trace, (branchesOf.get(trace) ?? new Map()).set(token, branches));
-        return branches;
-      }),
+    ({ token, patches: stack, ...of }, { signal }) => {
+      branches.patched(of.uri, stack);
+      return branches.of(of, token, signal);
+    },
     { needsTrust: true },
   );
 
@@ -251,12 +227,6 @@ export function scoredToken(trace: OpenTrace, index: number, score: TokenScore):
   return { ...trace.tokenRange(index), logprob, rank, entropy, top, generated };
 }
 
-function pivotAt(trace: OpenTrace, token: number) {
-  const pivot = trace.pivotAt(token);
-  if (pivot && trace.placedPivots.includes(pivot)) return pivot;
-  throw new InputError(`token ${token}`, 'is no pivot', 'Mark it as one first.');
-}
-
 /** A token of the document against another one in its place. */
 function against(trace: OpenTrace, token: number, desired: number): { desired: number; undesired: number } {
   const undesired = trace.tokens!.ids[token];
@@ -280,43 +250,6 @@ function strongest(model: string, gates: Float32Array): protocol.Attribution['co
   return bySize
     .sort((a, b) => a.gradient - b.gradient)
     .map(({ component, gradient }) => ({ component, label: labelOf(space.at(component)), gradient }));
-}
-
-/** Completes prefixes of a document as its run completed its problems. */
-async function complete(
-  { engine, options }: Services,
-  model: string,
-  patch: PatchRef[],
-  prefixes: { ids: number[]; prompt: number }[],
-  trace: OpenTrace,
-  signal: AbortSignal,
-  onTokens: (tokens: number) => void,
-): Promise<Completed[]> {
-  const ref = modelRef(model, options);
-  const { maxTokens } = options;
-  const params = { model: ref, patch, prefixes, maxTokens, stop: stopRule(trace.run) };
-  let made = 0;
-  const started = performance.now();
-  const completed = await engine.callOn('complete', ref, params, {
-    signal,
-    onEvent: ({ tokens }) => {
-      made = tokens;
-      onTokens(tokens);
-    },
-  });
-  engine.measure(made, (performance.now() - started) / 1000);
-  return completed;
-}
-
-/** When completions of a run end; the end of the answer sentence for a document without one. */
-function stopRule(run: string | null): StopRule {
-  try {
-    const stop = run === null ? undefined : readManifest(run)?.stages.generate?.stop;
-    const { answer = true, strings = [] } = (stop ?? {}) as Partial<StopRule>;
-    return { answer, strings };
-  } catch {
-    return { answer: true, strings: [] };
-  }
 }
 
 /** The completion that the document has. */

@@ -4,7 +4,7 @@ import { notification, request } from './message.ts';
 export interface ServerOptions {
   /** A trusted workspace: only then are models loaded and jobs run. */
   trusted: boolean;
-  /** Where the server keeps its list of jobs; one per workspace. */
+  /** Where the server keeps its list of jobs, one per workspace: a folder, or a name for one in the server's own home. */
   storage: string;
   device: 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
   /** CPU threads; null for one per core, at most 8. */

@@ -1,6 +1,6 @@
 import type { CircuitView, Purpose, Selection } from './circuit.ts';
 import type { JobState, StepPoint } from './jobs.ts';
-import type { Float32s } from './message.ts';
+import { type Float32s, request } from './message.ts';
 import type { RunReport } from './runs.ts';
 
 /** Settings of a training that is started from the panel. */
@@ -23,6 +23,11 @@ export interface GuardLimits {
   /** Points (of 100) that a guard suite may fall. */
   maxDrop: number | null;
 }
+
+/** What a training from a run's panel begins with: the run's own settings, the product's where it has none. */
+export const trainingSettings = request<{ run: string }, { choices: TrainingChoices; limits: GuardLimits }>(
+  'cca/circuit/training',
+);
 
 /** From the extension host to the circuit panel. */
 export type ToPanel =

@@ -66,8 +66,11 @@ export const list = request<
   { runs: RunRow[]; broken: { folder: string; problem: string }[] }
 >('cca/runs/list');
 export const remove = request<{ folder: string }, { kept: string[] }>('cca/runs/delete');
-/** A run under these folders was made, changed or removed. */
-export const changed = notification<{ folder: string }>('cca/runs/changed');
+/**
+ * A run under these folders was made, changed or removed; at most once a second for each. `files`: names in the folder that were
+ * written since the last time; null where more than single files may have changed.
+ */
+export const changed = notification<{ folder: string; files: string[] | null }>('cca/runs/changed');
 
 /** A suite before and after; shares 0 to 1, intervals 95 %. */
 export interface SuiteFigures {

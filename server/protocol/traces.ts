@@ -184,10 +184,14 @@ export interface TraceRow {
   excluded: boolean;
 }
 
-/** @param folder a run folder, or any folder with trace documents */
-export const list = request<{ folder: string }, { folder: string; rows: TraceRow[]; problems: string[] }>(
-  'cca/traces/list',
-);
+/**
+ * The traces of a run folder, or of any folder with trace documents; with the stamp of an earlier answer only the rows that have
+ * changed since, if that can be told (`partial`).
+ */
+export const list = request<
+  { folder: string; since?: string },
+  { folder: string; rows: TraceRow[]; problems: string[]; stamp: string; partial: boolean }
+>('cca/traces/list');
 
 /** The document of a run's trace, made if it is not there: RUN/documents/<id>.trace. */
 export const open = request<{ run: string; trace: string }, { file: string }>('cca/traces/open');

@@ -64,5 +64,9 @@ const demoFolders = (context: ExtensionContext): string[] =>
 export function openWalkthrough({ context }: App): Promise<void> {
   const open = () =>
     commands.executeCommand<void>('workbench.action.openWalkthrough', `${context.extension.id}#start`, false);
-  return withUnset(['circuitAmplifier.demo', 'circuitAmplifier.amplified'], open);
+  const steps = ['demo', 'amplified', 'flipOpened', 'diffSeen'] as const;
+  return withUnset(
+    steps.map((step) => `circuitAmplifier.${step}` as const),
+    open,
+  );
 }

@@ -1,16 +1,18 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { type Disposable, EventEmitter } from 'vscode';
+import { type Disposable, EventEmitter, type Memento } from 'vscode';
 import * as protocol from '../../server/protocol/jobs.ts';
 import { setContext } from '../context.ts';
 import { failed } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { isRunning } from './describe.ts';
 
+/** Whether jobs were at work when last heard of. */
+const KEY = 'jobsRunning';
+
 /** Jobs of the workspace as last heard of, newest first. */
 export class Jobs implements Disposable {
   readonly #server: Server;
-  readonly #storage: string;
+  readonly #memento: Memento;
   readonly #jobs = new Map<string, protocol.JobState>();
   readonly #changed = new EventEmitter<protocol.JobState>();
   readonly #listed = new EventEmitter<void>();
@@ -21,9 +23,9 @@ export class Jobs implements Disposable {
   /** The list lost jobs or was read anew. */
   readonly onList = this.#listed.event;
 
-  constructor(server: Server, storage: string) {
+  constructor(server: Server, memento: Memento) {
     this.#server = server;
-    this.#storage = storage;
+    this.#memento = memento;
     this.#subscriptions = [
       server.onNotification(protocol.changed, (job) => this.take(job)),
       server.onState((state) => {
@@ -47,7 +49,7 @@ export class Jobs implements Disposable {
 
   take(job: protocol.JobState): void {
     this.#jobs.set(job.id, job);
-    setContext('circuitAmplifier.running', this.running.length > 0);
+    this.#noteRunning();
     this.#changed.fire(job);
   }
 
@@ -57,14 +59,20 @@ export class Jobs implements Disposable {
     const gone = [...this.#jobs.keys()].filter((id) => !jobs.some((job) => job.id === id));
     for (const id of gone) this.#jobs.delete(id);
     for (const job of jobs) this.take(job);
-    setContext('circuitAmplifier.running', this.running.length > 0);
+    this.#noteRunning();
     this.#listed.fire();
   }
 
-  /** Starts the engine where an earlier session left jobs: one that still runs shows its progress again. */
+  /** Starts the engine where jobs were at work when the workspace was last seen: those that still are show their progress. */
   async reattach(): Promise<void> {
-    const folders = await readdir(path.join(this.#storage, 'jobs')).catch(() => []);
-    if (folders.length > 0) await this.#server.ready;
+    if (this.#memento.get(KEY, false)) await this.#server.ready;
+  }
+
+  /** Kept with the workspace: only the engine's side, perhaps another machine, knows of jobs while no window is open. */
+  #noteRunning(): void {
+    const some = this.running.length > 0;
+    setContext('circuitAmplifier.running', some);
+    if (some !== this.#memento.get(KEY, false)) void this.#memento.update(KEY, some);
   }
 
   dispose(): void {

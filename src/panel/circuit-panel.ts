@@ -16,7 +16,7 @@ import {
 } from 'vscode';
 import * as circuit from '../../server/protocol/circuit.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
-import type { FromPanel, ToPanel } from '../../server/protocol/panel.ts';
+import { type FromPanel, type ToPanel, trainingSettings } from '../../server/protocol/panel.ts';
 import { checkFromPanel } from '../../server/protocol/panel-schema.ts';
 import * as runs from '../../server/protocol/runs.ts';
 import * as traces from '../../server/protocol/traces.ts';
@@ -24,8 +24,9 @@ import type { App } from '../app.ts';
 import { isRunning } from '../jobs/describe.ts';
 import { brief, log, messageOf } from '../notify.ts';
 import { Batched } from '../views/batched.ts';
+import { onlyGrew } from '../views/changes.ts';
 import { panelHtml } from './html.ts';
-import { readSettings, train } from './training.ts';
+import { train } from './training.ts';
 
 /** A burst of files that a stage writes is one reading of the run. */
 const SETTLE_MS = 300;
@@ -60,7 +61,9 @@ export class CircuitPanel {
     this.#subscriptions.push(
       stale,
       webview.onDidReceiveMessage((message: unknown) => this.#receive(message)),
-      engine.onNotification(runs.changed, ({ folder }) => {
+      // Training steps and the mask that is learned are told as they come.
+      engine.onNotification(runs.changed, ({ folder, files }) => {
+        if (onlyGrew(files)) return;
         if (same(folder, run)) stale.add(null);
         else if (same(folder, this.#trained())) void this.#loadReport().catch(this.#tell);
       }),
@@ -135,7 +138,7 @@ export class CircuitPanel {
     const [view, saved, { choices, limits }] = await Promise.all([
       engine.request(circuit.open, { run: this.run }),
       engine.request(circuit.selections, { run: this.run }),
-      readSettings(this.run),
+      engine.request(trainingSettings, { run: this.run }),
     ]);
     this.#experiment = view.experiment;
     const trusted = workspace.isTrusted;

@@ -1,17 +1,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { CancellationError, type Disposable, EventEmitter } from 'vscode';
-import type { LanguageClient, LanguageClientOptions } from 'vscode-languageclient/node';
+import type { InitializeParams, LanguageClient, LanguageClientOptions } from 'vscode-languageclient/node';
 import type { Notification, Request } from '../../server/protocol/message.ts';
 import { languageId, panelCommands, traceCommands } from '../contributions.ts';
 import { log, messageOf } from '../notify.ts';
 import { type Launch, start } from './launch.ts';
 import { Restarts } from './restarts.ts';
-import { type RequestOptions, type Server, ServerError, type ServerState } from './server.ts';
+import { ENGINE_GONE, type RequestOptions, type Server, ServerError, type ServerState } from './server.ts';
 
 /** Codes of the Language Server Protocol and of JSON-RPC. */
 const REQUEST_CANCELLED = -32800;
-const CONNECTION_INACTIVE = -32097;
 const LAUNCH_FAILED = -32099;
 /** How long (milliseconds) the process has to end by itself. */
 const FAREWELL_MS = 3000;
@@ -107,7 +106,7 @@ export class EngineClient implements Server, Disposable {
   }
 
   async #running(): Promise<Life> {
-    if (this.#disposed) throw new ServerError('the window is closing', CONNECTION_INACTIVE);
+    if (this.#disposed) throw new ServerError('the window is closing', ENGINE_GONE);
     if (this.#restarting) await this.#restarting;
     if (this.#failure) throw this.#failure;
     this.#life ??= this.#begin();
@@ -133,7 +132,14 @@ export class EngineClient implements Server, Disposable {
     const lib = await import('vscode-languageclient/node');
     const child = await start(await this.#parts.launch());
     const last = lastLine(child);
-    const client = new lib.LanguageClient(
+    /** No process id is sent: on another machine it would be nobody's. The engine ends with its standard input. */
+    class Client extends lib.LanguageClient {
+      protected override fillInitializeParams(params: InitializeParams): void {
+        super.fillInitializeParams(params);
+        params.processId = null;
+      }
+    }
+    const client = new Client(
       'circuitAmplifier',
       'Circuit Amplifier',
       () => Promise.resolve(child),
@@ -239,11 +245,11 @@ export class EngineClient implements Server, Disposable {
 function asError(reason: unknown, cancelled: boolean): Error {
   const code = (reason as { code?: unknown }).code;
   if (cancelled || code === REQUEST_CANCELLED) return new CancellationError();
-  if (typeof code === 'number' && code !== CONNECTION_INACTIVE)
+  if (typeof code === 'number' && code !== ENGINE_GONE)
     return new ServerError(messageOf(reason), code);
   return new ServerError(
     'the engine ended before it answered; it is being started again',
-    CONNECTION_INACTIVE,
+    ENGINE_GONE,
   );
 }
 

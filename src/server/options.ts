@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type ExtensionContext, Uri, workspace } from 'vscode';
 import type { ServerOptions } from '../../server/protocol/engine.ts';
 import { config } from '../config.ts';
@@ -14,13 +15,19 @@ export const liveSettings = [
 /** Settings that need a new process. */
 export const launchSettings = ['engine.node', 'engine.command'] as const satisfies Setting[];
 
-/** Where the window's jobs are listed: with the workspace, or for windows without one in one place. */
-export const storageOf = (context: ExtensionContext): Uri =>
-  context.storageUri ?? Uri.joinPath(context.globalStorageUri, 'no-workspace');
+/**
+ * Where the window's jobs are listed: with the workspace, or for windows without one in one place. An engine behind a command
+ * may be on another machine, which has no such folder: it is given a name for one of its own.
+ */
+function storageOf(context: ExtensionContext): string {
+  const { fsPath } = context.storageUri ?? Uri.joinPath(context.globalStorageUri, 'no-workspace');
+  if (config.engineCommand().length === 0) return fsPath;
+  return createHash('sha256').update(fsPath).digest('hex').slice(0, 16);
+}
 
 export const serverOptions = (context: ExtensionContext): ServerOptions => ({
   trusted: workspace.isTrusted,
-  storage: storageOf(context).fsPath,
+  storage: storageOf(context),
   device: config.device(),
   threads: config.threads(),
   topK: config.alternatives(),

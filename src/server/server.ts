@@ -28,6 +28,9 @@ export interface Server {
   readonly onRestart: Event<void>;
 }
 
+/** Code of a request that the engine's process did not live to answer: that it ended is told once, for all of them. */
+export const ENGINE_GONE = -32097;
+
 /** A request that failed. `message` is one line: what, where, what to do. */
 export class ServerError extends Error {
   /** One of `errorCodes`, or the protocol's own. */

@@ -11,6 +11,7 @@ import type { PatchRef } from '../../server/protocol/message.ts';
 import {
   type Attribution,
   attribution,
+  branches,
   type DocumentPivot,
   type DocumentView,
 } from '../../server/protocol/traces.ts';
@@ -154,10 +155,17 @@ export class CursorAttribution implements Disposable {
       trace.attribution = { ...tokens, token: pivot.token };
       this.latency = Date.now() - this.#moved;
       trace.touched();
-      if (!this.#panelOpen()) return;
-      const { components } = await ask(true);
-      if (source.token.isCancellationRequested) return;
-      this.#shown.fire(forPanel(trace, view, pivot, tokens, components ?? []));
+      if (this.#panelOpen()) {
+        const { components } = await ask(true);
+        if (source.token.isCancellationRequested) return;
+        this.#shown.fire(forPanel(trace, view, pivot, tokens, components ?? []));
+      }
+      // Whoever rests on a pivot wants to know what follows from it: the lens above tells the answers.
+      await this.#server.request(
+        branches,
+        { ...trace.of, token: pivot.token, patches: [...this.#patches()] },
+        { token: source.token },
+      );
     } catch (error) {
       if (this.#asking === source) this.#key = '';
       if (!(error instanceof CancellationError)) log().warn(`Attribution: ${messageOf(error)}`);

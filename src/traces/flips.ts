@@ -5,6 +5,7 @@ import {
   patches as listPatches,
   list as listRuns,
   openFlip,
+  type RunRow,
 } from '../../server/protocol/runs.ts';
 import { searchFolders } from '../config.ts';
 import { setContext } from '../context.ts';
@@ -72,6 +73,14 @@ export class Flips implements Disposable {
     return walk.rows;
   }
 
+  /** Opens the first flip with its diff, of the run whose flips were last seen or else of the newest. */
+  async first(): Promise<FlipRow> {
+    const folder = this.#walk?.folder ?? (await this.#evaluated())[0]!.folder;
+    const { rows } = await this.#load(folder);
+    if (rows.length === 0) throw new NotHere('No answer changed in this run: open one of its traces.');
+    return this.#go(0);
+  }
+
   /** Opens one flip with its diff, from a list elsewhere. */
   async open(folder: string, row: FlipRow): Promise<FlipRow> {
     const walk = this.#walk?.folder === folder ? this.#walk : await this.#load(folder);
@@ -108,6 +117,7 @@ export class Flips implements Disposable {
     if (passed()) return row;
     const shown = await this.#editors.show(Uri.file(file));
     if (!shown) throw new NotHere(`${file} is no trace document.`);
+    setContext('circuitAmplifier.flipOpened', true);
     brief(`Flip ${at + 1} of ${walk.rows.length}: ${row.id}, ${flipTitle(row)}`);
     const patch = patches.find(({ run }) => run === walk.folder) ?? patches[0];
     if (patch && !passed()) {
@@ -118,11 +128,17 @@ export class Flips implements Disposable {
     return row;
   }
 
-  async #chooseRun(): Promise<string | null> {
-    const here = await this.#editors.active?.trace.current();
+  /** Runs that have flips, newest first. */
+  async #evaluated(): Promise<RunRow[]> {
     const { runs } = await this.#server.request(listRuns, { folders: searchFolders() });
     const done = runs.filter(({ files }) => files.report !== null);
     if (done.length === 0) throw new NotHere('No run has been evaluated yet.');
+    return done;
+  }
+
+  async #chooseRun(): Promise<string | null> {
+    const here = await this.#editors.active?.trace.current();
+    const done = await this.#evaluated();
     if (done.length === 1) return done[0]!.folder;
     const own = done.find(({ folder }) => folder === here?.run);
     const items = done.map((run) => ({

@@ -1,6 +1,7 @@
 import { commands, type Event, type ExtensionContext, window, workspace } from 'vscode';
 import type { PatchRef } from '../../server/protocol/message.ts';
 import { config, setConfig } from '../config.ts';
+import { setContext } from '../context.ts';
 import { type TraceCommand, traceCommands } from '../contributions.ts';
 import { failed, info, warn } from '../notify.ts';
 import type { Server } from '../server/server.ts';
@@ -99,7 +100,12 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
     'circuitAmplifier.excludeTrace': edits.exclude,
     'circuitAmplifier.showBranches': (target) => branches.show(target),
     'circuitAmplifier.explainToken': (target) => explain.start(target),
-    'circuitAmplifier.showDiff': () => diffs.toggle(),
+    'circuitAmplifier.showDiff': async () => {
+      // From the walkthrough there may be no trace yet: a flip is what a diff is best seen on.
+      const shown = (await diffs.present()) ?? (editors.active ? null : await flips.first());
+      if (shown) setContext('circuitAmplifier.diffSeen', true);
+    },
+    'circuitAmplifier.toggleDiff': () => diffs.toggle(),
     'circuitAmplifier.chooseDiff': () => diffs.choose(),
     'circuitAmplifier.openDiff': () => diffs.open(),
     'circuitAmplifier.clearDiff': () => diffs.clear(),

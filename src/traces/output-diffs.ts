@@ -11,6 +11,7 @@ import { NotHere } from './annotations.ts';
 import { spoken, verdict } from './diff-layout.ts';
 import { stateName } from './legend.ts';
 import type { OutputDocuments } from './output-documents.ts';
+import { goTo } from './pivot-steps.ts';
 import { withProgress } from './progress.ts';
 import type { ShownDiff, TraceDocument } from './trace-document.ts';
 import type { TraceEditors } from './trace-editors.ts';
@@ -45,15 +46,27 @@ export class OutputDiffs implements Disposable {
     ];
   }
 
-  /** The active document against the active patches, or those of its run; taken off where it is shown already. */
+  /**
+   * A document against the active patches, or those of its run: the active one, or the one that was last active. What is
+   * shown already stays, and its first divergence is gone to.
+   * @returns null where no trace is open, or the user gave up
+   */
+  async present(): Promise<ShownDiff | null> {
+    const recent = await this.#editors.recent();
+    if (!recent) return null;
+    const { editor, trace } = recent;
+    const to = trace.diff ? null : await this.usual(trace);
+    const shown = trace.diff ?? (to ? await this.show(trace, null, to) : await this.choose());
+    const at = shown?.diff.firstDivergenceAt;
+    if (at) goTo(editor, { range: { start: at, end: at } });
+    return shown;
+  }
+
+  /** The same, taken off where it is shown already. */
   async toggle(): Promise<ShownDiff | null> {
-    const { trace } = this.#here();
-    if (trace.diff) {
-      this.clear();
-      return null;
-    }
-    const to = await this.usual(trace);
-    return to ? this.show(trace, null, to) : this.choose();
+    if (!this.#here().trace.diff) return this.present();
+    this.clear();
+    return null;
   }
 
   /** The patches that a document is usually compared with; null where there are none. */
@@ -95,7 +108,7 @@ export class OutputDiffs implements Disposable {
   /** The shown diff, or the usual one, as a diff editor. */
   async open(): Promise<void> {
     const { trace } = this.#here();
-    const shown = trace.diff ?? (await this.toggle());
+    const shown = trace.diff ?? (await this.present());
     if (!shown) return;
     const { from, to, diff } = shown;
     const put = (role: string, side: PatchRef[] | null, text: string) =>

@@ -1,6 +1,7 @@
 import {
   type Disposable,
   EventEmitter,
+  TabInputText,
   type TextDocument,
   type TextEditor,
   Uri,
@@ -30,6 +31,8 @@ export class TraceEditors implements Disposable {
   #styles: Styles | null = null;
   #strong = false;
   #longest = 0;
+  /** Uri of the trace that was last active. */
+  #last: string | null = null;
   /** Something is known anew of a document. */
   readonly onDidChange = this.#changed.event;
 
@@ -38,6 +41,9 @@ export class TraceEditors implements Disposable {
     this.#patches = patches;
     this.#disposables.push(
       window.onDidChangeVisibleTextEditors(() => this.#sync()),
+      window.onDidChangeActiveTextEditor((editor) => {
+        if (editor && isTrace(editor.document)) this.#last = editor.document.uri.toString();
+      }),
       window.onDidChangeTextEditorVisibleRanges(({ textEditor }) => this.#painters.get(textEditor)?.soon()),
       window.onDidChangeActiveColorTheme(() => this.#restyle()),
       workspace.onDidOpenTextDocument(() => this.#sync()),
@@ -70,6 +76,7 @@ export class TraceEditors implements Disposable {
       server.onRestart(() => this.refresh()),
     );
     this.#sync();
+    this.#last = this.active?.trace.of.uri ?? null;
   }
 
   get(document: TextDocument): TraceDocument | null {
@@ -81,6 +88,16 @@ export class TraceEditors implements Disposable {
     const editor = window.activeTextEditor;
     const trace = editor && this.get(editor.document);
     return editor && trace ? { editor, trace } : null;
+  }
+
+  /** The trace of the active editor; or else the one that was last active and is still open, shown again. */
+  async recent(): Promise<{ editor: TextEditor; trace: TraceDocument } | null> {
+    if (this.active || this.#last === null) return this.active;
+    const last = this.#last;
+    const open = window.tabGroups.all
+      .flatMap(({ tabs }) => tabs)
+      .some(({ input }) => input instanceof TabInputText && input.uri.toString() === last);
+    return open ? this.show(last) : null;
   }
 
   /** An open document's trace, opened and shown where it is not. */

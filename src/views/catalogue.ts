@@ -5,9 +5,12 @@ import { setContext } from '../context.ts';
 import { failed } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { Batched } from './batched.ts';
+import { onlyGrew } from './changes.ts';
 
 /** A burst of files that a stage writes is one reading of the folders. */
 const SETTLE_MS = 300;
+/** A run at work appends to its records all the time, and jobs tell their progress by themselves. */
+const GROWING_MS = 10_000;
 
 export type RunList = Awaited<ReturnType<typeof readRuns>>;
 
@@ -25,9 +28,11 @@ export class Catalogue implements Disposable {
   constructor(server: Server) {
     this.#server = server;
     const stale = new Batched<null>(SETTLE_MS, () => this.refresh());
+    const growing = new Batched<null>(GROWING_MS, () => this.refresh());
     this.#subscriptions = [
       stale,
-      server.onNotification(runs.changed, () => stale.add(null)),
+      growing,
+      server.onNotification(runs.changed, ({ files }) => (onlyGrew(files) ? growing : stale).add(null)),
       server.onRestart(() => stale.add(null)),
       onConfig(['runs.folders'], () => stale.add(null)),
     ];

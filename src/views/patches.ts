@@ -19,6 +19,7 @@ import type { ActivePatches } from '../patches/active.ts';
 import { put, take } from '../patches/stack.ts';
 import type { Server } from '../server/server.ts';
 import { Batched } from './batched.ts';
+import { touches } from './changes.ts';
 
 const SETTLE_MS = 500;
 
@@ -63,7 +64,10 @@ export class PatchesView implements TreeDataProvider<Node>, Disposable {
     this.#subscriptions = [
       this.#view,
       stale,
-      server.onNotification(runs.changed, () => stale.add(null)),
+      server.onNotification(runs.changed, ({ files }) => {
+        if (touches(files, /\.safetensors$/, /^manifest\.json$/)) stale.add(null);
+      }),
+      server.onRestart(() => stale.add(null)),
       onConfig(['runs.folders'], () => stale.add(null)),
       active.onChange(() => this.#changed.fire(undefined)),
       this.#view.onDidChangeCheckboxState(({ items }) => {

@@ -48,6 +48,8 @@ export class RunsView implements TreeDataProvider<RunsNode>, Disposable {
   readonly #view: TreeView<RunsNode>;
   readonly #subscriptions: Disposable[];
   #nodes = new Map<string, RunNode | JobNode>();
+  /** Beginnings and ends of jobs for which the list was read. */
+  readonly #turns = new Set<string>();
 
   readonly onDidChangeTreeData = this.#changed.event;
 
@@ -123,9 +125,15 @@ export class RunsView implements TreeDataProvider<RunsNode>, Disposable {
       if (job) node.job = job;
     }
     this.#badge();
-    const ended = known.some((node) => node.job && !isRunning(node.job));
-    if (ended || known.length < folders.length) this.#catalogue.refresh();
-    else this.#changed.fire(known);
+    // The list is read again when a job begins and when it ends: what it writes between the server tells.
+    const turns = folders.map((folder) => {
+      const job = this.#jobs.of(folder);
+      return job ? `${job.id} ${isRunning(job)}` : folder;
+    });
+    const news = turns.filter((turn) => !this.#turns.has(turn));
+    for (const turn of news) this.#turns.add(turn);
+    if (news.length > 0) this.#catalogue.refresh();
+    else if (known.length > 0) this.#changed.fire(known);
   }
 
   #badge(): void {

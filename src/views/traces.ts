@@ -10,15 +10,17 @@ import {
   TreeItemCollapsibleState,
   type TreeView,
   window,
+  workspace,
 } from 'vscode';
 import * as runs from '../../server/protocol/runs.ts';
 import { list, type TraceRow } from '../../server/protocol/traces.ts';
 import { setContext } from '../context.ts';
-import { views } from '../contributions.ts';
+import { languageId, views } from '../contributions.ts';
 import { count } from '../format.ts';
 import { messageOf } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { Batched } from './batched.ts';
+import { touches } from './changes.ts';
 import type { Catalogue } from './catalogue.ts';
 import {
   below,
@@ -45,6 +47,10 @@ export class TracesView implements TreeDataProvider<Node>, Disposable {
   readonly #subscriptions: Disposable[];
   #folder: string | null;
   #rows: Promise<TraceRow[]> | null = null;
+  /** What was last read, to ask for what has changed since. */
+  #known: { folder: string; stamp: string; rows: TraceRow[] } | null = null;
+  /** Something changed while the view was hidden. */
+  #missed = false;
   #filter = '';
 
   readonly onDidChangeTreeData = this.#changed.event;
@@ -56,13 +62,23 @@ export class TracesView implements TreeDataProvider<Node>, Disposable {
     this.#folder = memento.get<string | null>(KEY, null);
     setContext('circuitAmplifier.tracesShown', this.#folder !== null);
     this.#view = window.createTreeView(views.traces, { treeDataProvider: this, showCollapseAll: true });
-    const stale = new Batched<null>(SETTLE_MS, () => this.refresh());
+    const stale = new Batched<null>(SETTLE_MS, () => this.#reread());
     this.#subscriptions = [
       this.#view,
       stale,
-      server.onNotification(runs.changed, ({ folder }) => {
-        if (this.#folder !== null && contains(folder, this.#folder)) stale.add(null);
+      server.onNotification(runs.changed, ({ folder, files }) => {
+        if (this.#folder === null || !contains(folder, this.#folder)) return;
+        if (touches(files, /^(?:traces|pairs)\.jsonl$/, /^documents$/)) stale.add(null);
       }),
+      // What was annotated in a document.
+      workspace.onDidSaveTextDocument(({ languageId: language, uri }) => {
+        const shown = this.#folder !== null && contains(this.#folder, uri.fsPath);
+        if (language === languageId && shown) stale.add(null);
+      }),
+      this.#view.onDidChangeVisibility(({ visible }) => {
+        if (visible && this.#missed) this.#reread();
+      }),
+      server.onRestart(() => this.refresh()),
       // The newest run is shown once there is one.
       catalogue.onChange(() => {
         if (this.#folder === null) stale.add(null);
@@ -92,8 +108,25 @@ export class TracesView implements TreeDataProvider<Node>, Disposable {
   }
 
   refresh(): void {
+    this.#known = null;
     this.#rows = null;
     this.#changed.fire(undefined);
+  }
+
+  /** Reads what has changed, and draws the view anew where something has; a view that is hidden waits until it is shown. */
+  #reread(): void {
+    this.#missed = !this.#view.visible;
+    if (this.#missed || this.#rows === null) return;
+    const before = this.#known;
+    const next = this.#read();
+    next.then(
+      () => {
+        if (this.#known?.rows === before?.rows) return;
+        this.#rows = next;
+        this.#changed.fire(undefined);
+      },
+      () => this.refresh(),
+    );
   }
 
   /** All traces of the folder, read once. */
@@ -130,8 +163,13 @@ export class TracesView implements TreeDataProvider<Node>, Disposable {
     this.#folder ??= await this.#newest();
     setContext('circuitAmplifier.tracesShown', this.#folder !== null);
     if (this.#folder === null) return [];
-    const { rows, problems } = await this.#server.request(list, { folder: this.#folder });
-    this.#view.message = problems[0] ?? '';
+    const folder = this.#folder;
+    const known = this.#known?.folder === folder ? this.#known : null;
+    const answer = await this.#server.request(list, { folder, ...(known && { since: known.stamp }) });
+    this.#view.message = answer.problems[0] ?? '';
+    const { stamp, partial } = answer;
+    const rows = known && partial ? merged(known.rows, answer.rows) : answer.rows;
+    if (this.#folder === folder) this.#known = { folder, stamp, rows };
     return rows;
   }
 
@@ -145,6 +183,14 @@ export class TracesView implements TreeDataProvider<Node>, Disposable {
     const size = all === shown ? count(all) : `${count(shown)} of ${count(all)}: ${this.#filter}`;
     this.#view.description = name && `${name} · ${size}`;
   }
+}
+
+/** Rows with those that have changed in their places, and new ones at the end; the same list where none has. */
+function merged(rows: TraceRow[], changed: readonly TraceRow[]): TraceRow[] {
+  if (changed.length === 0) return rows;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  for (const row of changed) byId.set(row.id, row);
+  return [...byId.values()];
 }
 
 const contains = (outer: string, inner: string) => {

@@ -6,7 +6,7 @@ import { codeActions } from '../../server/language/actions.ts';
 import { diagnostics } from '../../server/language/diagnostics.ts';
 import { headerCompletion } from '../../server/language/header.ts';
 import { inlayHints } from '../../server/language/hints.ts';
-import { hover, type ModelFacts, noFacts } from '../../server/language/hover.ts';
+import { hover, type ModelFacts, noFacts, pivotUnder } from '../../server/language/hover.ts';
 import { codeLenses } from '../../server/language/lenses.ts';
 import type { OpenTrace } from '../../server/language/open-trace.ts';
 import { documentSymbols, foldingRanges } from '../../server/language/outline.ts';
@@ -64,6 +64,16 @@ describe('hover', () => {
     const shown = hover(open, place(open, 'boxes').start);
     expect(shown!.range).toEqual(place(open, ' boxes'));
     expect(markdown(shown)).toMatchInlineSnapshot(`"**\`" boxes"\`** id 617, token 39 of 48, completion"`);
+  });
+
+  test('a pivot whose branches are being completed says so', () => {
+    const pending = { ...facts, branches: () => 'pending' as const };
+    expect(markdown(hover(open, place(open, '+').start, pending))).toMatch(
+      /\*\*Pivot\*\*: .*\n\n\*Completing from both tokens: hover again in a moment\.\*$/,
+    );
+    expect(pivotUnder(open, place(open, '+').start)).toBe(34);
+    expect(pivotUnder(open, place(open, 'pivot:').start)).toBe(34);
+    expect(pivotUnder(open, place(open, 'boxes').start)).toBeNull();
   });
 
   test('a scored pivot with its branches', () => {
@@ -281,6 +291,13 @@ test('lenses follow status, exclusion, and a text without tokens', () => {
   `);
   expect(titles(opened(text.replace('pivot:', 'excluded: true\npivot:')))[0]).toMatchInlineSnapshot(
     `"$(circle-slash) excluded from training: include"`,
+  );
+  // Answers that follow, where they are known.
+  expect(codeLenses(open, facts)[1]!.command!.title).toBe(
+    '$(question) " +" → " -": " +" gives no end, " -" gives 27 ✓: show branches',
+  );
+  expect(codeLenses(open, { ...facts, branches: () => 'pending' })[1]!.command!.title).toBe(
+    '$(question) " +" → " -": show branches',
   );
   const bare = opened(text, null);
   expect(codeLenses(bare)[1]!.range.start.line).toBe(place(open, 'pivot:').start.line);

@@ -30,12 +30,18 @@ export class Editor {
   readonly stderr: string[] = [];
   readonly logged: string[] = [];
   initialized!: InitializeResult;
+  /** Times that lenses were to be asked for again. */
+  refreshed = 0;
   private readonly heard: { method: string; params: unknown }[] = [];
   private readonly waiting = new Set<() => void>();
   private tokens = 0;
 
-  constructor(program = path.join(root, 'dist', 'server.mjs')) {
-    this.process = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'pipe'] });
+  /** @param env added to this process's own */
+  constructor(program = path.join(root, 'dist', 'server.mjs'), env: Record<string, string> = {}) {
+    this.process = spawn(process.execPath, [program], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.process.stderr!.setEncoding('utf8').on('data', (text: string) => this.stderr.push(text));
     this.connection = createMessageConnection(
       new StreamMessageReader(this.process.stdout!),
@@ -46,7 +52,10 @@ export class Editor {
       this.heard.push({ method, params });
       for (const wake of this.waiting) wake();
     });
-    this.connection.onRequest(() => null);
+    this.connection.onRequest((method) => {
+      if (method === 'workspace/codeLens/refresh') this.refreshed++;
+      return null;
+    });
     // A killed server leaves a broken pipe behind.
     this.connection.onError(() => undefined);
     this.process.stdin!.on('error', () => undefined);
@@ -56,11 +65,12 @@ export class Editor {
   async start(
     options: Partial<ServerOptions> & { storage: string },
     folders: readonly string[],
+    processId: number | null = process.pid,
   ): Promise<this> {
     this.initialized = await this.connection.sendRequest('initialize', {
-      processId: process.pid,
+      processId,
       rootUri: null,
-      capabilities: {},
+      capabilities: { workspace: { codeLens: { refreshSupport: true } } },
       workspaceFolders: folders.map((folder) => ({ uri: uri(folder), name: path.basename(folder) })),
       initializationOptions: { ...defaults, ...options },
     });

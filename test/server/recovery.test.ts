@@ -165,6 +165,18 @@ describe('jobs', () => {
 });
 
 describe('the engine', () => {
+  test('on another machine: no process id, jobs in its own home, its end with its standard input', async () => {
+    const home = path.join(folder, 'home');
+    const editor = new Editor(undefined, { HOME: home, USERPROFILE: home });
+    await editor.start({ storage: 'a1b2' }, [folder], null);
+    const { id } = await editor.ask(jobs.start, job(experiment, { out: out('remote'), until: 'generate' }));
+    expect(await ended(editor, id)).toMatchObject({ state: 'finished' });
+    expect(fs.existsSync(path.join(home, '.circuit-amplifier', 'a1b2', 'jobs', id, 'job.json'))).toBe(true);
+    const gone = new Promise((resolve) => editor.process.once('exit', resolve));
+    editor.process.stdin!.end();
+    await gone;
+  });
+
   test('a crash is told once, what was asked fails in one line, and the next question is answered', async () => {
     // The built server with a worker that ends when a file says so.
     const program = path.join(folder, 'fragile');

@@ -6,6 +6,7 @@ import * as circuit from '../../server/protocol/circuit.ts';
 import * as engineProtocol from '../../server/protocol/engine.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
 import { errorCodes } from '../../server/protocol/message.ts';
+import * as panel from '../../server/protocol/panel.ts';
 import * as runs from '../../server/protocol/runs.ts';
 import * as traces from '../../server/protocol/traces.ts';
 import { build, scratch, WORKER } from '../cli/built.ts';
@@ -211,6 +212,30 @@ describe('an open trace document', () => {
     });
     expect(other.undesired.id).toBe(opened.ids[pivot.token]);
     expect(other.components).toBeNull();
+  });
+
+  test('the hover of a pivot has what follows from either token, and then its lens has the answers', async () => {
+    const pivot = opened.view.pivots[0]!;
+    const textDocument = { uri: opened.document };
+    const shown = () =>
+      editor.send<{ contents: { value: string } }>('textDocument/hover', {
+        textDocument,
+        position: pivot.range.start,
+      });
+    const titles = async () =>
+      (await editor.send<{ command: { title: string } }[]>('textDocument/codeLens', { textDocument })).map(
+        ({ command }) => command.title,
+      );
+    expect((await titles()).find((title) => title.includes('show branches'))).not.toContain('gives');
+    // Nobody has asked for branches before. A slow machine may be still at work on them at the first time.
+    let { value } = (await shown()).contents;
+    while (value.includes('hover again')) ({ value } = (await shown()).contents);
+    expect(value).toMatch(/After .*\(desired\): answer -?\d+, right\n```text\n/);
+    expect(value).toMatch(/After .*\(undesired\): answer -?\d+, wrong\n```text\n/);
+    expect((await titles()).find((title) => title.includes('show branches'))).toMatch(
+      /gives -?\d+ ✗, .* gives -?\d+ ✓: show branches$/,
+    );
+    expect(editor.refreshed).toBeGreaterThan(0);
   });
 
   test('branches: what follows from either token', async () => {
@@ -606,6 +631,15 @@ describe('the circuit', () => {
     expect((await editor.ask(circuit.open, { run })).attribution).toBe(attribution);
   });
 
+  test('what a training begins with: the run’s own settings, or the product’s', async () => {
+    const ask = (of: string) => editor.ask(panel.trainingSettings, { run: of });
+    expect(await ask(run)).toMatchObject({
+      choices: { steps: 6, validateEvery: 2, neurons: 'up', variants: [] },
+      limits: { maxKl: 0.05, maxDrop: 1 },
+    });
+    expect((await ask(path.join(folder, 'nowhere'))).choices.steps).toBe(30);
+  });
+
   test('selections: save, list, remove; a wrong one is told', async () => {
     const saved = await editor.ask(circuit.saveSelection, { run, name: 'by hand', selected: [9, 3, 1500] });
     expect(saved.selected).toEqual([3, 9, 1500]);
@@ -702,6 +736,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/pairs/export', { run, as: 'csv', out: 'x' }, 'as'],
     ['cca/circuit/open', { run: null }, 'run'],
     ['cca/circuit/attribute', {}, 'run'],
+    ['cca/circuit/training', {}, 'run'],
     ['cca/circuit/purpose', { run, component: -1 }, 'component'],
     ['cca/circuit/selections/save', { run, name: 'x', selected: [1.5] }, 'selected[0]'],
     ['cca/circuit/selections', {}, 'run'],

@@ -86,7 +86,7 @@ async function runInCodeServer({
   const browser = await launchBrowser();
   try {
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-    await page.goto(server.url(workspace));
+    await page.goto(server.url(workspace), { timeout });
     const end = performance.now() + timeout;
     while (!fs.existsSync(result)) {
       if (performance.now() > end) {

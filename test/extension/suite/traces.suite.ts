@@ -63,6 +63,17 @@ describe('a trace document', () => {
     assert.match(text, /rank \d+/);
     assert.match(text, /entropy [\d.]+ nats/);
     assert.match(text, /\*\*Pivot\*\*/);
+    // What follows from either token, without having been asked for before.
+    const branches = await until('the branches', async () => {
+      const shown = textOf(await ask<Hover[]>('HoverProvider', editor.document.uri, start(pivot)));
+      return shown.includes('hover again') ? null : shown;
+    });
+    assert.match(branches, /After .*\(desired\): answer -?\d+, right/);
+    assert.match(branches, /After .*\(undesired\): answer -?\d+, wrong/);
+    await until('the answers in the lens', async () => {
+      const lenses = await ask<CodeLens[]>('CodeLensProvider', editor.document.uri, 100);
+      return lenses.some(({ command }) => /gives -?\d+ ✗.*gives -?\d+ ✓/.test(command?.title ?? ''));
+    });
     const header = textOf(await ask<Hover[]>('HoverProvider', editor.document.uri, new Position(2, 1)));
     assert.ok(header.length > 0);
   });

@@ -99,6 +99,26 @@ describe('views', () => {
     await until('the next diff', () => traces.state()?.verdict);
   });
 
+  it('showing a diff shows it, from wherever, and never takes it off', async () => {
+    const { traces } = await api();
+    await run('openWalkthrough');
+    await until('the walkthrough in front', () => window.activeTextEditor === undefined);
+    await run('showDiff');
+    const uri = await until('the diff', () => (traces.state()?.verdict ? traces.state()!.uri : null));
+    await run('showDiff');
+    assert.ok(traces.state()?.verdict, 'the diff was taken off');
+    await run('toggleDiff');
+    assert.equal(traces.state()?.verdict, null);
+    await run('toggleDiff');
+    assert.ok(traces.state()?.verdict);
+    // With no trace open at all it is a flip's.
+    await commands.executeCommand('workbench.action.closeAllEditors');
+    await run('showDiff');
+    const again = await until('a flip', () => (traces.state()?.verdict ? traces.state()!.uri : null));
+    assert.match(again, /\/flips\//);
+    assert.match(uri, /\.trace$/);
+  });
+
   it('a report is shown as a page', async () => {
     const { engine } = await api();
     assert.ok(await engine.request(report, { folder: smallRun() }));

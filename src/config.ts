@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type ConfigurationScope, type Disposable, workspace } from 'vscode';
+import { type ConfigurationScope, Disposable, Uri, workspace } from 'vscode';
 import { type Setting, settings } from './contributions.ts';
 
 const section = 'circuitAmplifier';
@@ -18,8 +18,9 @@ export const config = {
   engineCommand: () => read('engine.command'),
   device: () => read('device'),
   threads: () => read('threads'),
-  /** Model folder, absolute; null for none. */
-  model: () => absolute(read('model', workspace.workspaceFolders?.[0]?.uri)),
+  /** Model folder, absolute; null for none. @param folder of the workspace, whose own setting it may be */
+  model: (folder = workspace.workspaceFolders?.[0]) =>
+    absolute(read('model', folder?.uri), folder?.uri.fsPath),
   alternatives: () => read('alternatives'),
   maxTokens: () => read('maxTokens'),
   overlayKind: () => read('overlay.kind'),
@@ -31,15 +32,14 @@ export const config = {
   /** Run folders beside those of the workspace, absolute. */
   runFolders: () =>
     read('runs.folders')
-      .map(absolute)
+      .map((name) => absolute(name))
       .filter((folder) => folder !== null),
   confirmJobs: () => read('jobs.confirm'),
 };
 
-/** Relative paths start at the first workspace folder; null for an empty one. */
-function absolute(name: string): string | null {
-  if (name.trim() === '') return null;
-  return path.resolve(workspace.workspaceFolders?.[0]?.uri.fsPath ?? '', name.trim());
+/** Relative paths start at the first workspace folder unless another is given; null for an empty one. */
+function absolute(name: string, folder = workspace.workspaceFolders?.[0]?.uri.fsPath ?? ''): string | null {
+  return name.trim() === '' ? null : path.resolve(folder, name.trim());
 }
 
 /** Writes where it applies to all windows. */
@@ -52,6 +52,16 @@ export function onConfig(names: readonly Setting[], changed: () => void): Dispos
     if (names.some((name) => event.affectsConfiguration(`${section}.${name}`))) changed();
   });
 }
+
+/** Name of the workspace folder that a path lies in, where there are several; null. */
+export function rootName(file: string): string | null {
+  if ((workspace.workspaceFolders?.length ?? 0) < 2) return null;
+  return workspace.getWorkspaceFolder(Uri.file(file))?.name ?? null;
+}
+
+/** Calls back when the folders that are searched change. */
+export const onSearchFolders = (changed: () => void): Disposable =>
+  Disposable.from(onConfig(['runs.folders'], changed), workspace.onDidChangeWorkspaceFolders(changed));
 
 /** Folders that are searched for runs and patches. */
 export const searchFolders = (): string[] => [

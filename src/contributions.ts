@@ -112,8 +112,13 @@ export const settings = {
 
 export type Setting = keyof typeof settings;
 
-/** Settings that a workspace may not set before it is trusted: they name a program or a model to load. */
-export const restrictedSettings = ['engine.node', 'engine.command', 'model'] as const satisfies Setting[];
+/** Settings that a workspace may not set before it is trusted: they name a program, a model to load or folders to look into. */
+export const restrictedSettings = [
+  'engine.node',
+  'engine.command',
+  'model',
+  'runs.folders',
+] as const satisfies Setting[];
 
 export const views = {
   container: 'circuitAmplifier',

@@ -60,7 +60,18 @@ export function activate(context: ExtensionContext): Api {
   );
   jobs.reattach().catch(failed('The jobs could not be listed'));
   greetDemo(context).catch(failed('The demo could not be opened'));
-  return { engine, jobs, catalogue, patches, runsView, tracesView, patchesView, traces, panels, messages: shown };
+  return {
+    engine,
+    jobs,
+    catalogue,
+    patches,
+    runsView,
+    tracesView,
+    patchesView,
+    traces,
+    panels,
+    messages: shown,
+  };
 }
 
 /** The engine's process ends with the window; jobs are processes of their own and go on. */

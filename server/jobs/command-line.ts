@@ -44,12 +44,17 @@ export async function planJob(spec: JobSpec): Promise<PlannedJob> {
   };
 }
 
-/** The words after the program's name. */
+/** Where the editor puts the API key that the user has stored. */
+const KEY_VARIABLE = 'CCA_ENDPOINT_API_KEY';
+
+/** The words after the program's name. @param endpoint the experiment's; without a variable of its own it has the user's key */
 export function commandLine(
   spec: JobSpec,
   run: string,
   { device, threads }: Pick<ServerOptions, 'device' | 'threads'>,
+  endpoint: Experiment['endpoint'] = undefined,
 ): string[] {
+  const stored = endpoint && endpoint.apiKeyEnv === undefined && process.env[KEY_VARIABLE] !== undefined;
   const option = (name: string, value: string | number | null) =>
     value === null ? [] : [`--${name}`, String(value)];
   return [
@@ -64,6 +69,7 @@ export function commandLine(
     ...option('pairs', spec.pairs),
     ...option('circuit', spec.circuit),
     ...option('seed', spec.seed),
+    ...option('endpoint-key-env', stored ? KEY_VARIABLE : null),
     ...(spec.variants ?? []).flatMap((name) => option('variant', name)),
     ...Object.entries(spec.set).flatMap(([name, value]) => option('set', `${name}=${value}`)),
     ...option('device', device === 'auto' ? null : device),

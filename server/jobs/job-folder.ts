@@ -106,6 +106,11 @@ export class JobFolder {
     }
   }
 
+  /** What an ended job printed is of no use any more: its run folder has all of it. */
+  dropEvents(): void {
+    rmSync(this.events, { force: true });
+  }
+
   remove(): void {
     // First what makes it a job, so that nobody finds half of one.
     rmSync(this.name('job.json'), { force: true });

@@ -14,6 +14,8 @@ import { type JobHost, WatchedJob } from './watched-job.ts';
 export const BACK_OFF = [1000, 5000, 20_000];
 /** Where the system does not tell of new jobs, they are looked for this often. */
 const SCAN_MS = 3000;
+/** A job has settled this long after its end (milliseconds). */
+const SETTLED_MS = 60_000;
 const RETRY_MS = 50;
 const RETRIES = 40;
 
@@ -40,6 +42,7 @@ export class Supervisor {
     this.host = host;
     withFileErrors(this.root, () => mkdirSync(this.root, { recursive: true }));
     this.scan();
+    this.prune();
     this.observe();
   }
 
@@ -48,8 +51,9 @@ export class Supervisor {
    * @throws InputError for a wrong experiment, or where the run folder is in use
    */
   async start(spec: JobSpec, options: Pick<ServerOptions, 'device' | 'threads'>): Promise<JobState> {
-    const { title, run, stages } = await planJob(spec);
+    const { title, run, stages, experiment } = await planJob(spec);
     this.scan();
+    this.prune();
     this.refuseInUse(run);
     const now = new Date();
     const record: JobRecord = {
@@ -58,7 +62,7 @@ export class Supervisor {
       spec,
       run,
       stages,
-      words: commandLine(spec, run, options),
+      words: commandLine(spec, run, options, experiment.endpoint),
       started: now.getTime(),
     };
     const folder = new JobFolder(path.join(this.root, record.id));
@@ -97,6 +101,14 @@ export class Supervisor {
     void job.look();
   }
 
+  /** Takes the jobs of a run folder off the list, which is gone; one that still works stays. */
+  forgetRun(run: string): void {
+    this.scan();
+    for (const job of [...this.jobs.values()]) {
+      if (job.ended && job.record.run === path.resolve(run)) this.forget(job.record.id);
+    }
+  }
+
   /** Takes an ended job off the list. @throws InputError where it is not there, or still works */
   forget(id: string): void {
     const job = this.find(id);
@@ -126,6 +138,24 @@ export class Supervisor {
     this.watcher = null;
     for (const job of this.jobs.values()) job.close();
     this.jobs.clear();
+  }
+
+  /**
+   * Of every run the last job is kept, those before it and what ended ones have printed are not. Jobs that have just ended are
+   * left alone: another window may still be reading.
+   */
+  private prune(): void {
+    const settled = (job: WatchedJob) =>
+      job.ended && job.state.ended !== null && Date.now() - job.state.ended > SETTLED_MS;
+    const newest = new Map<string, WatchedJob>();
+    for (const job of this.jobs.values()) {
+      const other = newest.get(job.record.run);
+      if (!other || other.record.started <= job.record.started) newest.set(job.record.run, job);
+    }
+    for (const job of [...this.jobs.values()].filter(settled)) {
+      if (newest.get(job.record.run) === job) job.folder.dropEvents();
+      else this.forget(job.record.id);
+    }
   }
 
   private refuseInUse(run: string): void {

@@ -39,11 +39,15 @@ interface OpenCircuit {
   space: ComponentSpace;
 }
 
-/** @throws InputError for a folder that is no run's, or whose model is not there any more */
-function openCircuit(run: string): OpenCircuit {
+/** @throws InputError for a folder that is no run's, or whose model is not there any more, or may not be looked at */
+function openCircuit(run: string, services: Pick<Services, 'mayRead'>): OpenCircuit {
   const root = path.resolve(run);
   const manifest = readManifest(root);
   if (!manifest?.model) throw new InputError(root, 'is not the folder of a run', 'Choose a run.');
+  if (!services.mayRead(manifest.model.path)) {
+    const what = 'lies outside the workspace, which is not trusted';
+    throw new InputError(manifest.model.path, what, 'Trust the workspace to go on.');
+  }
   const config = readConfig(manifest.model.path);
   const space = new ComponentSpace(config);
   return { run: root, manifest: { ...manifest, model: manifest.model }, config, space };
@@ -54,7 +58,7 @@ export function answerCircuit(services: Services): void {
   const changes = new Remembered<Float32Array>(4);
 
   answers.on(protocol.open, runOnly, async ({ run }): Promise<protocol.CircuitView> => {
-    const circuit = openCircuit(run);
+    const circuit = openCircuit(run, services);
     const { config, manifest, space } = circuit;
     const mask = readMask(circuit, path.join(circuit.run, 'mask.json'));
     const patch = path.join(circuit.run, 'patch.safetensors');
@@ -99,7 +103,7 @@ export function answerCircuit(services: Services): void {
       ...check.streamed,
     }),
     async ({ run }, { signal, part }) => {
-      const circuit = openCircuit(run);
+      const circuit = openCircuit(run, services);
       const ref = modelRef(circuit.manifest.model.path, services.options);
       const params = { model: ref, run: circuit.run };
       const { mean, pairs } = await engine.callOn('attributeRun', ref, params, {
@@ -115,7 +119,7 @@ export function answerCircuit(services: Services): void {
     protocol.purpose,
     check.object<ParamsOf<typeof protocol.purpose>>({ run: check.text, component: check.count }),
     async ({ run, component }, { signal }): Promise<protocol.Purpose> => {
-      const circuit = openCircuit(run);
+      const circuit = openCircuit(run, services);
       const { space, manifest } = circuit;
       if (component >= space.size) {
         const what = `the model has components 0 .. ${space.size - 1}`;
@@ -166,9 +170,9 @@ export function answerCircuit(services: Services): void {
       name: check.text,
       selected: check.list(check.count),
     }),
-    ({ run, name, selected }) => saveSelection(openCircuit(run), name, selected),
+    ({ run, name, selected }) => saveSelection(openCircuit(run, services), name, selected),
   );
-  answers.on(protocol.selections, runOnly, ({ run }) => listSelections(openCircuit(run)));
+  answers.on(protocol.selections, runOnly, ({ run }) => listSelections(openCircuit(run, services)));
   answers.on(
     protocol.removeSelection,
     check.object<ParamsOf<typeof protocol.removeSelection>>({ run: check.text, name: check.text }),

@@ -2,7 +2,7 @@ import type { PublishDiagnosticsParams, TextDocuments } from 'vscode-languageser
 import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { diagnostics } from '../language/diagnostics.ts';
 import { experimentDiagnostics, isExperiment } from './experiments.ts';
-import type { TraceDocuments } from './trace-documents.ts';
+import type { Services } from './services.ts';
 
 /** A change is looked at once the typing has paused. */
 const PAUSE_MS = 200;
@@ -10,19 +10,19 @@ const PAUSE_MS = 200;
 /** Publishes what is wrong with open documents. */
 export class Diagnoser {
   private readonly texts: TextDocuments<TextDocument>;
-  private readonly traces: TraceDocuments;
+  private readonly parts: Pick<Services, 'documents' | 'options' | 'mayRead'>;
   private readonly publish: (params: PublishDiagnosticsParams) => void;
   private readonly log: (where: string, error: unknown) => void;
   private readonly waiting = new Map<string, NodeJS.Timeout>();
 
   constructor(
     texts: TextDocuments<TextDocument>,
-    traces: TraceDocuments,
+    parts: Pick<Services, 'documents' | 'options' | 'mayRead'>,
     publish: (params: PublishDiagnosticsParams) => void,
     log: (where: string, error: unknown) => void,
   ) {
     this.texts = texts;
-    this.traces = traces;
+    this.parts = parts;
     this.publish = publish;
     this.log = log;
   }
@@ -66,12 +66,14 @@ export class Diagnoser {
 
   /** null: a document that is none of ours. */
   private find(source: TextDocument): PublishDiagnosticsParams['diagnostics'] | null {
-    const read = this.traces.get(source.uri);
-    if (!read) return isExperiment(source) ? experimentDiagnostics(source) : null;
+    const read = this.parts.documents.get(source.uri);
+    if (!read) return isExperiment(source) ? experimentDiagnostics(source, this.parts) : null;
     const { trace, model } = read;
     const named = trace.document.model;
+    // Of a model that may not be looked at nothing is known.
+    const looked = trace.model !== null && this.parts.mayRead(trace.model);
     const modelProblem =
-      model === null && named !== null
+      model === null && named !== null && looked
         ? `There is no tokenizer in ${trace.model ?? named}. Correct the path, or choose a model in the settings.`
         : null;
     return diagnostics(trace, { modelProblem });

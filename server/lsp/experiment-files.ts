@@ -7,6 +7,9 @@ import type { Services } from './services.ts';
 const DEPTH = 2;
 const SKIPPED = /^(?:\.|node_modules$|runs$)/;
 
+/** `experiment.json` or `NAME.experiment.json`, as a name, a path or a uri: other programs have experiments too. */
+export const isExperimentName = (name: string): boolean => /(?:^|[\\/.])experiment\.json$/.test(name);
+
 /** The experiment file that a run comes from: that of its job, or one of the workspace that names its folder. Null where none is known. */
 export async function experimentOf(services: Services, run: string): Promise<string | null> {
   if (services.options.storage !== '') {
@@ -28,7 +31,7 @@ export async function experimentOf(services: Services, run: string): Promise<str
 async function experimentsIn(folder: string, depth: number): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const here = entries
-    .filter((entry) => entry.isFile() && /experiment\.json$/.test(entry.name))
+    .filter((entry) => entry.isFile() && isExperimentName(entry.name))
     .map((entry) => path.join(folder, entry.name));
   if (depth === 0) return here;
   const below = entries.filter((entry) => entry.isDirectory() && !SKIPPED.test(entry.name));

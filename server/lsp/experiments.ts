@@ -8,6 +8,8 @@ import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { checkExperiment } from '../engine/experiment/experiment.ts';
 import { InputError } from '../errors.ts';
+import { isExperimentName } from './experiment-files.ts';
+import type { Services } from './services.ts';
 
 const SOURCE = 'Circuit Amplifier';
 /** Fields that hold paths of things that must be there; a list is of alternatives or items. */
@@ -32,11 +34,14 @@ const PATHS: readonly (readonly (string | number)[])[] = [
 /** By its name, or by the schema that it names. */
 export function isExperiment(source: Pick<TextDocument, 'uri' | 'languageId' | 'getText'>): boolean {
   if (!/^jsonc?$/.test(source.languageId)) return false;
-  if (/experiment\.json$/.test(source.uri)) return true;
+  if (isExperimentName(source.uri)) return true;
   return /"\$schema"\s*:\s*"[^"]*experiment\.schema\.json"/.test(source.getText().slice(0, 2000));
 }
 
-export function experimentDiagnostics(source: TextDocument): Diagnostic[] {
+export function experimentDiagnostics(
+  source: TextDocument,
+  services: Pick<Services, 'options' | 'mayRead'>,
+): Diagnostic[] {
   const file = source.uri.startsWith('file:') ? fileURLToPath(source.uri) : null;
   const tree = parseTree(source.getText());
   // What is no JSON the editor's own checks report.
@@ -51,10 +56,12 @@ export function experimentDiagnostics(source: TextDocument): Diagnostic[] {
   for (const node of PATHS.flatMap((place) => pathsAt(tree, place))) {
     const named = String(node.value);
     const target = path.resolve(path.dirname(file), named);
+    if (!services.mayRead(target)) continue;
     if (!existsSync(target)) add(node, `${named}: there is no such file or folder. Correct the path.`);
   }
   const model = findNodeAtLocation(tree, ['model']);
-  if (model?.type === 'string') {
+  // A checkpoint is opened in a trusted workspace alone.
+  if (model?.type === 'string' && services.options.trusted) {
     const folder = path.resolve(path.dirname(file), String(model.value));
     const problem = existsSync(folder) ? modelProblem(folder) : null;
     if (problem) add(model, problem);

@@ -24,6 +24,7 @@ export const capabilities: ServerCapabilities = {
   documentSymbolProvider: true,
   foldingRangeProvider: true,
   completionProvider: {},
+  workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
 };
 
 /** How long (milliseconds) a hover waits for the completions of a pivot; longer ones are there for the next hover. */

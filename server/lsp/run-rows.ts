@@ -1,9 +1,10 @@
 /** Run folders as the editor lists them. */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { InputError } from '../errors.ts';
 import type { Report } from '../pipeline/report.ts';
-import type { RunReport, RunRow, SuiteFigures, TakenPivots } from '../protocol/runs.ts';
+import type { StudyReport } from '../pipeline/seeds.ts';
+import type { RunReport, RunRow, StudyFigures, SuiteFigures, TakenPivots } from '../protocol/runs.ts';
 import { describeRun, type RunDescription } from '../runs/catalogue.ts';
 import { lockHolder } from '../runs/lock.ts';
 
@@ -125,6 +126,31 @@ function componentsOf(stages: RunDescription['stages']): number | null {
     | null
     | undefined;
   return summary?.components ?? null;
+}
+
+/** The figures of a study over seeds; null for a folder that is none, or has no report yet. */
+export function studyOf(folder: string): StudyFigures | null {
+  const root = path.resolve(folder);
+  let found: Partial<StudyReport>;
+  try {
+    found = JSON.parse(readFileSync(path.join(root, 'report.json'), 'utf8'));
+  } catch {
+    return null;
+  }
+  const { seeds, base, amplified, reports } = found;
+  if (!seeds || base === undefined || !amplified || !reports) return null;
+  const { mean, standardError } = amplified.target;
+  return {
+    folder: root,
+    seeds: reports.map(({ seed, target }) => ({
+      seed,
+      folder: path.join(root, `seed-${seed}`),
+      gain: target.gain,
+    })),
+    base,
+    gain: { mean, error: standardError },
+    worst: amplified.worst,
+  };
 }
 
 /** The report of a run; null where it has none yet. @throws InputError where it cannot be read */

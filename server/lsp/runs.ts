@@ -14,7 +14,7 @@ import { type Manifest, readManifest } from '../runs/manifest.ts';
 import { annotationsOf } from './annotations.ts';
 import type { ParamsOf } from './answers.ts';
 import * as check from './check.ts';
-import { findRuns, listRows, RunRows, reportOf } from './run-rows.ts';
+import { findRuns, listRows, RunRows, reportOf, studyOf } from './run-rows.ts';
 import type { RunWatch } from './run-watch.ts';
 import { modelRef, type Services } from './services.ts';
 import { TraceLists } from './trace-list.ts';
@@ -53,7 +53,9 @@ export function answerRuns(services: Services, watching: RunWatch): void {
   answers.on(protocol.remove, folderOnly, ({ folder }) => {
     refuseBusy(services, folder);
     rows.forget(path.resolve(folder));
-    return deleteRun(folder);
+    const deleted = deleteRun(folder);
+    if (services.options.storage !== '') services.jobs().forgetRun(folder);
+    return deleted;
   });
 
   answers.on(protocol.annotations, folderOnly, ({ folder }, { signal }) => annotationsOf(folder, signal));
@@ -63,6 +65,8 @@ export function answerRuns(services: Services, watching: RunWatch): void {
     check.object<ParamsOf<typeof protocol.freeFolder>>({ run: check.text }),
     ({ run }) => ({ folder: freeFolder(run, services.options.storage === '' ? [] : services.jobs().runs) }),
   );
+
+  answers.on(protocol.study, folderOnly, ({ folder }) => studyOf(folder));
 
   answers.on(protocol.report, folderOnly, ({ folder }) => reportOf(folder));
 

@@ -10,6 +10,7 @@ import {
   type InitializeParams,
   TextDocumentSyncKind,
   TextDocuments,
+  type WorkspaceFolder,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import manifest from '../../package.json' with { type: 'json' };
@@ -27,6 +28,7 @@ import { answerCircuit } from './circuit.ts';
 import { Diagnoser } from './diagnoser.ts';
 import { EngineHost } from './engine-host.ts';
 import { answerFeatures, capabilities } from './features.ts';
+import { isInside } from './inside.ts';
 import { answerJobs } from './jobs.ts';
 import { answerPatches } from './patches.ts';
 import { RunWatch } from './run-watch.ts';
@@ -45,6 +47,7 @@ const UNTRUSTED: engineProtocol.ServerOptions = {
   topK: 5,
   maxTokens: 512,
   model: null,
+  models: [],
 };
 
 const optionalPath: check.Check<string | null> = (value, field) =>
@@ -58,6 +61,9 @@ const options = check.object<engineProtocol.ServerOptions>({
   topK: check.count,
   maxTokens: check.count,
   model: optionalPath,
+  models: check.list(
+    check.object<{ folder: string; model: string | null }>({ folder: check.text, model: optionalPath }),
+  ),
 });
 
 /** Serves one editor window over a connection. */
@@ -65,7 +71,7 @@ export class Server implements Services {
   readonly connection: Connection;
   readonly answers: Answers;
   readonly engine: EngineHost;
-  readonly tokenizers = new Tokenizers();
+  readonly tokenizers = new Tokenizers((folder) => this.mayRead(folder));
   readonly documents: TraceDocuments;
   readonly scores: ScoreCache;
   readonly branches: PivotBranches;
@@ -78,6 +84,8 @@ export class Server implements Services {
   private readonly watching: RunWatch;
   private supervisor: Supervisor | null = null;
   private ready = false;
+  /** The editor tells when folders of the workspace come and go. */
+  private followsFolders = false;
   /** The editor asks for lenses again when it is told to. */
   private lensRefresh = false;
 
@@ -90,12 +98,12 @@ export class Server implements Services {
       onStatus: (status) => this.notify(engineProtocol.engineStatus, status),
       onCrash: (crash) => this.notify(engineProtocol.engineCrashed, crash),
     });
-    this.documents = new TraceDocuments(this.texts, this.tokenizers, () => this.options.model);
+    this.documents = new TraceDocuments(this.texts, this);
     this.scores = new ScoreCache(this.engine);
     this.branches = new PivotBranches(this, () => this.refreshLenses());
     this.diagnoser = new Diagnoser(
       this.texts,
-      this.documents,
+      this,
       (params) => {
         connection.sendDiagnostics(params).catch(() => undefined);
       },
@@ -103,6 +111,10 @@ export class Server implements Services {
     );
     this.watching = new RunWatch((folder, files) => this.notify(runs.changed, { folder, files }));
     this.listen();
+  }
+
+  mayRead(folder: string): boolean {
+    return this.options.trusted || this.folders.some((own) => isInside(own, folder));
   }
 
   notify<P>(notification: Notification<P>, params: P): void {
@@ -138,6 +150,7 @@ export class Server implements Services {
     connection.onInitialized(() => {
       this.ready = true;
       this.registerExperiments();
+      this.followFolders();
       // Jobs that are at work from before this window opened are shown without being asked for.
       this.attach();
     });
@@ -182,8 +195,8 @@ export class Server implements Services {
       this.options = options(params.initializationOptions, 'initializationOptions');
     }
     this.lensRefresh = params.capabilities.workspace?.codeLens?.refreshSupport === true;
-    const uris = params.workspaceFolders?.map(({ uri }) => uri) ?? [];
-    this.folders = uris.filter((uri) => uri.startsWith('file:')).map((uri) => fileURLToPath(uri));
+    this.folders = foldersOf(params.workspaceFolders ?? []);
+    this.followsFolders = params.capabilities.workspace?.workspaceFolders === true;
     return { capabilities, serverInfo: { name: manifest.name, version: manifest.version } };
   }
 
@@ -213,9 +226,18 @@ export class Server implements Services {
     }
   }
 
+  private followFolders(): void {
+    if (!this.followsFolders) return;
+    this.connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = foldersOf(removed);
+      this.folders = [...this.folders.filter((folder) => !gone.includes(folder)), ...foldersOf(added)];
+      this.diagnoser.all();
+    });
+  }
+
   /** Experiment files are JSON to the editor: their changes come here too where it can be asked for them. */
   private registerExperiments(): void {
-    const documentSelector = [{ scheme: 'file', pattern: '**/*experiment.json' }];
+    const documentSelector = [{ scheme: 'file', pattern: '**/{experiment.json,*.experiment.json}' }];
     const { client } = this.connection;
     const failed = () => undefined;
     client.register(DidOpenTextDocumentNotification.type, { documentSelector }).catch(failed);
@@ -240,3 +262,6 @@ export class Server implements Services {
 /** A folder by its path, or by a name in the home of whoever runs this. */
 const jobStorage = (storage: string): string =>
   path.isAbsolute(storage) ? storage : path.join(homedir(), '.circuit-amplifier', path.basename(storage));
+
+const foldersOf = (folders: readonly WorkspaceFolder[]): string[] =>
+  folders.filter(({ uri }) => uri.startsWith('file:')).map(({ uri }) => fileURLToPath(uri));

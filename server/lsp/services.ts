@@ -25,6 +25,11 @@ export interface Services {
   jobs(): Supervisor;
   /** Folders of the workspace. */
   readonly folders: readonly string[];
+  /**
+   * Whether what a file of the workspace names may be looked at: in a workspace that is not trusted only what lies in its own
+   * folders, since merely looking at a path may reach over the network.
+   */
+  mayRead(folder: string): boolean;
   notify<P>(notification: Notification<P>, params: P): void;
 }
 

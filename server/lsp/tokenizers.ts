@@ -20,16 +20,19 @@ export class Tokenizers {
   /** Least recently used first. */
   private readonly entries = new Map<string, Entry>();
 
-  constructor(load: (folder: string) => Tokenizer = loadTokenizer) {
+  private readonly mayRead: (folder: string) => boolean;
+
+  constructor(mayRead: (folder: string) => boolean, load: (folder: string) => Tokenizer = loadTokenizer) {
+    this.mayRead = mayRead;
     this.load = load;
   }
 
-  /** A folder's tokenizer; null where it has none, or a broken one. */
+  /** A folder's tokenizer; null where it has none, or a broken one, or may not be looked at. */
   find(folder: string): Tokenizer | null {
     return this.entry(folder).tokenizer;
   }
 
-  /** @throws InputError where the folder has none, or a broken one */
+  /** @throws InputError where the folder has none, or a broken one, or may not be looked at */
   get(folder: string): Tokenizer {
     const { tokenizer, problem } = this.entry(folder);
     if (!tokenizer) throw problem!;
@@ -37,6 +40,14 @@ export class Tokenizers {
   }
 
   private entry(folder: string): Entry {
+    if (!this.mayRead(folder)) {
+      const what = 'lies outside the workspace, which is not trusted';
+      return {
+        key: '',
+        tokenizer: null,
+        problem: new InputError(folder, what, 'Trust the workspace to go on.'),
+      };
+    }
     const key = stampOf(folder, FILES);
     let entry = this.entries.get(folder);
     this.entries.delete(folder);

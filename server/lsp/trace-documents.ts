@@ -5,12 +5,16 @@ import type { TextDocument } from 'vscode-languageserver-textdocument';
 import type { Tokenizer } from '../checkpoint/tokenizer.ts';
 import { Cancelled, InputError } from '../errors.ts';
 import { OpenTrace } from '../language/open-trace.ts';
+import type { ServerOptions } from '../protocol/engine.ts';
 import type { DocumentView, OfDocument } from '../protocol/traces.ts';
 import { readManifest } from '../runs/manifest.ts';
 import { refuseStale } from './answers.ts';
-import type { Tokenizers } from './tokenizers.ts';
+import { isInside } from './inside.ts';
+import type { Services } from './services.ts';
 
 const LANGUAGE = 'cca-trace';
+
+type Parts = Pick<Services, 'tokenizers' | 'options' | 'mayRead'>;
 
 /** One version of a trace document with what reads its tokens. */
 export interface ReadTrace {
@@ -23,21 +27,14 @@ export interface ReadTrace {
 /** The open trace documents, each read once a version. */
 export class TraceDocuments {
   private readonly texts: Pick<TextDocuments<TextDocument>, 'get'>;
-  private readonly tokenizers: Tokenizers;
-  private readonly fallback: () => string | null;
+  private readonly parts: Parts;
   private readonly known = new Map<string, ReadTrace>();
   /** What is being worked on, by document. */
   private readonly work = new Map<string, Set<AbortController>>();
 
-  /** @param fallback model folder for documents whose own is not there */
-  constructor(
-    texts: Pick<TextDocuments<TextDocument>, 'get'>,
-    tokenizers: Tokenizers,
-    fallback: () => string | null,
-  ) {
+  constructor(texts: Pick<TextDocuments<TextDocument>, 'get'>, parts: Parts) {
     this.texts = texts;
-    this.tokenizers = tokenizers;
-    this.fallback = fallback;
+    this.parts = parts;
   }
 
   /** The document as it is now; null where it is not open, or no trace. */
@@ -47,7 +44,7 @@ export class TraceDocuments {
     const known = this.known.get(uri);
     const bare = known?.trace.version === source.version ? known.trace : new OpenTrace(source, null);
     const model = this.modelOf(bare);
-    const tokenizer = model === null ? null : this.tokenizers.find(model);
+    const tokenizer = model === null ? null : this.parts.tokenizers.find(model);
     if (known && known.trace === bare && known.model === model && known.tokenizer === tokenizer) return known;
     const read = { trace: new OpenTrace(source, tokenizer), model, tokenizer };
     this.known.set(uri, read);
@@ -71,7 +68,7 @@ export class TraceDocuments {
       const remedy = "Correct the model's path in the header, or choose a model in the settings.";
       throw new InputError(trace.file ?? trace.uri, 'has no model', remedy);
     }
-    const tokenizer = this.tokenizers.get(model);
+    const tokenizer = this.parts.tokenizers.get(model);
     if (trace.tokens === null) {
       const { promptIds, completionIds } = trace.document;
       const what =
@@ -120,10 +117,17 @@ export class TraceDocuments {
 
   /** The document's own model, or that of its run, or the one in the settings: the first that is there. */
   private modelOf(trace: OpenTrace): string | null {
-    const candidates = [() => trace.model, () => modelOfRun(trace.run), this.fallback];
+    const { parts } = this;
+    const run = trace.run !== null && parts.mayRead(trace.run) ? trace.run : null;
+    const candidates = [
+      () => trace.model,
+      () => modelOfRun(run),
+      () => settingFor(parts.options, trace.file),
+    ];
     for (const candidate of candidates) {
       const folder = candidate();
-      if (folder !== null && existsSync(path.join(folder, 'tokenizer.json'))) return folder;
+      if (folder === null || !parts.mayRead(folder)) continue;
+      if (existsSync(path.join(folder, 'tokenizer.json'))) return folder;
     }
     return null;
   }
@@ -137,4 +141,10 @@ function modelOfRun(run: string | null): string | null {
   } catch {
     return null;
   }
+}
+
+/** The model in the settings of the workspace folder that a document lies in; for others the window's. */
+function settingFor({ model, models }: ServerOptions, file: string | null): string | null {
+  const own = models.find(({ folder }) => file !== null && isInside(folder, file));
+  return own ? own.model : model;
 }

@@ -50,7 +50,11 @@ export class TraceLists {
   private async read(root: string, since: string | null, signal: Signal): Promise<TraceList> {
     if (!existsSync(root)) {
       this.known.delete(root);
-      throw new InputError(root, 'there is no such folder', 'Choose a run folder or one with trace documents.');
+      throw new InputError(
+        root,
+        'there is no such folder',
+        'Choose a run folder or one with trace documents.',
+      );
     }
     let found = this.known.get(root) ?? new TraceFolder(root);
     this.known.delete(root);
@@ -153,7 +157,9 @@ class TraceFolder {
     if ([...this.files.keys()].some((file) => !there.has(file))) return false;
     for (let from = 0; from < files.length; from += AT_ONCE) {
       await breathe(signal);
-      const heads = await Promise.all(files.slice(from, from + AT_ONCE).map((file) => this.changedHead(file)));
+      const heads = await Promise.all(
+        files.slice(from, from + AT_ONCE).map((file) => this.changedHead(file)),
+      );
       for (const head of heads) {
         if (!head) continue;
         const { file, stamp, document } = head;

@@ -17,6 +17,7 @@ import path from 'node:path';
 import { type Checkpoint, INDEX_FILE, openCheckpoint, type TensorInfo } from '../checkpoint/checkpoint.ts';
 import { dtypeBytes } from '../checkpoint/dtype.ts';
 import { readFully } from '../checkpoint/positioned-read.ts';
+import { breathe, neverAborted, type Signal } from '../control.ts';
 import { InputError } from '../errors.ts';
 import { makeFolder } from './out-folder.ts';
 import { lineName, lineWidth, type Patch, type PatchEntry, readLines } from './patch.ts';
@@ -30,9 +31,15 @@ const CHUNK_BYTES = 8 << 20;
  * Writes the patched checkpoint as a full Hugging Face folder. Safetensors files keep their names, headers and dtypes;
  * every byte outside the changed rows is the base's.
  * @param out a new folder, not in the checkpoint's
- * @throws InputError when the patch belongs to another checkpoint, or `out` cannot be made; nothing is left behind
+ * @throws InputError when the patch belongs to another checkpoint, or `out` cannot be made; Cancelled between files when
+ *   `signal` fires; nothing is left behind
  */
-export async function applyPatch(checkpointFolder: string, patch: Patch, out: string): Promise<void> {
+export async function applyPatch(
+  checkpointFolder: string,
+  patch: Patch,
+  out: string,
+  signal: Signal = neverAborted,
+): Promise<void> {
   const checkpoint = openCheckpoint(checkpointFolder);
   const hash = await checkpoint.hash();
   if (hash !== patch.baseHash) {
@@ -42,39 +49,53 @@ export async function applyPatch(checkpointFolder: string, patch: Patch, out: st
       'Apply the patch to the checkpoint it was made from',
     );
   }
-  await writePatched(checkpoint, patch, out, 'oldRows', 'newRows');
+  await writePatched(checkpoint, patch, out, { from: 'oldRows', to: 'newRows', signal });
 }
 
 /**
  * Takes the patch out of a merged checkpoint: the result equals the base bit for bit, which its hash proves.
- * @throws InputError when the folder does not hold this patch, or holds further changes
+ * @throws InputError when the folder does not hold this patch, or holds further changes; Cancelled as `applyPatch`
  */
-export async function revertPatch(mergedFolder: string, patch: Patch, out: string): Promise<void> {
-  await writePatched(openCheckpoint(mergedFolder), patch, out, 'newRows', 'oldRows', async (temporary) => {
+export async function revertPatch(
+  mergedFolder: string,
+  patch: Patch,
+  out: string,
+  signal: Signal = neverAborted,
+): Promise<void> {
+  const check = async (temporary: string) => {
     if ((await openCheckpoint(temporary).hash()) === patch.baseHash) return;
     throw new InputError(
       mergedFolder,
       'with the patch taken out it is still not the base: it holds other changes too',
       'Revert the patches in the reverse of the order they were applied in',
     );
-  });
+  };
+  const merged = openCheckpoint(mergedFolder);
+  await writePatched(merged, patch, out, { from: 'newRows', to: 'oldRows', signal, check });
 }
 
 type Side = 'oldRows' | 'newRows';
+
+interface Writing {
+  from: Side;
+  to: Side;
+  signal: Signal;
+  /** Of the whole folder, before it gets its name. */
+  check?: (temporary: string) => Promise<void>;
+}
 
 async function writePatched(
   checkpoint: Checkpoint,
   patch: Patch,
   out: string,
-  from: Side,
-  to: Side,
-  check: (temporary: string) => Promise<void> = async () => {},
+  { from, to, signal, check }: Writing,
 ): Promise<void> {
   const { folder } = checkpoint;
   const targets = patch.entries.map((entry) => ({ entry, info: locate(checkpoint, entry, from) }));
   await makeFolder(out, folder, async (temporary) => {
     copyOthers(folder, temporary);
     for (const name of checkpoint.files) {
+      await breathe(signal);
       const source = realpathSync(path.join(folder, name));
       const copy = path.join(temporary, name);
       copyWritable(source, copy);
@@ -88,7 +109,8 @@ async function writePatched(
         closeSync(descriptor);
       }
     }
-    await check(temporary);
+    await breathe(signal);
+    await check?.(temporary);
   });
 }
 

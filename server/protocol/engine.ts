@@ -15,6 +15,8 @@ export interface ServerOptions {
   maxTokens: number;
   /** Model folder for documents whose own model is not there; null for none. */
   model: string | null;
+  /** The same for documents of single workspace folders, whose settings may differ. */
+  models: { folder: string; model: string | null }[];
 }
 
 /** What the status bar shows. */

@@ -91,6 +91,19 @@ export interface RunReport {
   variants: { name: string; gain: number; worstControl: number | null }[];
 }
 
+/** An experiment that was run with several seeds; shares 0 to 1. */
+export interface StudyFigures {
+  folder: string;
+  seeds: { seed: number; folder: string; gain: number }[];
+  /** Of the base model on the target problems. */
+  base: number;
+  /** Mean gain over the seeds and its standard error (null for one seed). */
+  gain: { mean: number; error: number | null };
+  worst: number;
+}
+
+/** Null for a folder that is no study's, or has no report yet. */
+export const study = request<{ folder: string }, StudyFigures | null>('cca/runs/study');
 export const report = request<{ folder: string }, RunReport | null>('cca/runs/report');
 export const compare = request<
   { a: string; b: string },

@@ -29,7 +29,12 @@ export async function openDemo(app: App): Promise<void> {
   const known = new Set([...demoFolders(context), folder.fsPath]);
   await context.globalState.update(FOLDERS, [...known]);
   await context.globalState.update(OPENING, folder.fsPath);
-  await commands.executeCommand('vscode.openFolder', folder, { forceReuseWindow: true });
+  // Work that is open stays where it is.
+  const busy = workspace.workspaceFolders !== undefined;
+  await commands.executeCommand('vscode.openFolder', folder, {
+    forceReuseWindow: !busy,
+    forceNewWindow: busy,
+  });
 }
 
 /** @param folder made where it is not there */

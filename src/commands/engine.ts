@@ -47,7 +47,8 @@ export async function engineMenu(app: App): Promise<void> {
 export async function setApiKey(app: App): Promise<void> {
   const key = await window.showInputBox({
     title: 'API key of the endpoint',
-    prompt: 'Kept in the system’s key store; for OpenAI-compatible servers that generate traces',
+    prompt:
+      'Kept in the system’s key store; sent to the server under "endpoint" of the experiment that is run, unless that names a variable of its own',
     password: true,
     ignoreFocusOut: true,
   });

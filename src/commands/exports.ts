@@ -1,11 +1,12 @@
 import path from 'node:path';
-import { commands, ProgressLocation, Uri, window, workspace } from 'vscode';
+import { commands, Uri, workspace } from 'vscode';
 import { exportPairs, exportPatches } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
 import { info } from '../notify.ts';
 import { patchName } from '../views/patches.ts';
 import { ref } from './patches.ts';
 import { chooseFolder, chooseTarget, pickPatches, pickRun } from './pick.ts';
+import { withProgress } from './progress.ts';
 
 const TITLES = {
   checkpoint: 'Export an amplified checkpoint',
@@ -24,9 +25,8 @@ export const exportAs =
     const name = nodes.map(patchName).join('-');
     const target = path.join(home(model), as === 'patch' ? `${name}.safetensors` : `${name}-${as}`);
     const out = await chooseTarget(TITLES[as], target, as === 'patch' ? 'safetensors' : undefined);
-    const made = await window.withProgress(
-      { location: ProgressLocation.Notification, title: TITLES[as], cancellable: true },
-      (_, token) => app.engine.request(exportPatches, { model, patches: nodes.map(ref), as, out }, { token }),
+    const made = await withProgress(TITLES[as], (token) =>
+      app.engine.request(exportPatches, { model, patches: nodes.map(ref), as, out }, { token }),
     );
     info(`${made.out} is written: ${made.rows} changed rows.`, reveal(made.out));
   };
@@ -38,7 +38,9 @@ export const exportPairsAs =
     const run = await pickRun(app, argument, title, ({ files }) => files.pairs !== null);
     const target = path.join(home(run.folder), `${run.name.replaceAll(/[\\/]/g, '-')}-${as}.jsonl`);
     const out = await chooseTarget(title, target, 'jsonl');
-    const made = await app.engine.request(exportPairs, { run: run.folder, as, out });
+    const made = await withProgress(title, (token) =>
+      app.engine.request(exportPairs, { run: run.folder, as, out }, { token }),
+    );
     info(`${made.out} is written: ${made.records} records.`, reveal(made.out));
   };
 

@@ -5,6 +5,7 @@ import { brief, info } from '../notify.ts';
 import { move, parseScale, put, take } from '../patches/stack.ts';
 import { type PatchNode, patchName } from '../views/patches.ts';
 import { chooseFolder, chooseTarget, pickPatches } from './pick.ts';
+import { withProgress } from './progress.ts';
 
 export async function applyPatch(app: App, argument: unknown): Promise<void> {
   const [node] = await pickPatches(app, argument, 'Apply a patch in overlays and diffs', false);
@@ -47,7 +48,9 @@ export async function revertPatch(app: App, argument: unknown): Promise<void> {
   const nodes = await pickPatches(app, argument, 'Which patches does the checkpoint have?', true);
   const model = await chooseFolder('Checkpoint that the patches were applied to', 'Revert');
   const out = await chooseTarget('New folder for the checkpoint without them', `${model}-reverted`);
-  const made = await app.engine.request(revertPatches, { model, patches: nodes.map(ref), out });
+  const made = await withProgress('Reverting a patch', (token) =>
+    app.engine.request(revertPatches, { model, patches: nodes.map(ref), out }, { token }),
+  );
   info(`${made.out} is the checkpoint without ${nodes.map(patchName).join(' and ')}.`);
 }
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { CancellationError, type QuickPickItem, type QuickPickOptions, Uri, window } from 'vscode';
 import type { RunRow } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
+import { rootName } from '../config.ts';
 import { type PatchNode, patchName } from '../views/patches.ts';
 import { runDescription } from '../views/run-nodes.ts';
 
@@ -78,7 +79,10 @@ export async function pickRun(
 
 export const runChoice = (app: App, row: RunRow): Choice<RunRow> => ({
   label: row.name,
-  description: runDescription({ kind: 'run', row, job: app.jobs.of(row.folder) }, Date.now()),
+  description: runDescription(
+    { kind: 'run', row, job: app.jobs.of(row.folder), root: rootName(row.folder) },
+    Date.now(),
+  ),
   detail: row.folder,
   value: row,
 });

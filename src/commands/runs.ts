@@ -1,4 +1,4 @@
-import { window } from 'vscode';
+import { ProgressLocation, window } from 'vscode';
 import * as protocol from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
 import { brief, info } from '../notify.ts';
@@ -36,9 +36,14 @@ export async function deleteRun(app: App, argument: unknown): Promise<void> {
   const detail = `${run.folder}\nIts traces, pairs, circuit, patch and report are deleted; files of yours are kept.`;
   const answer = await window.showWarningMessage(question, { modal: true, detail }, 'Delete');
   if (answer !== 'Delete') return;
-  const { kept } = await app.engine.request(protocol.remove, { folder: run.folder });
+  // Not to be cancelled: half a run is of no use.
+  const { kept } = await window.withProgress(
+    { location: ProgressLocation.Window, title: `Deleting ${run.name}` },
+    () => app.engine.request(protocol.remove, { folder: run.folder }),
+  );
   if (kept.length > 0) info(`${run.name} is deleted; ${kept.join(', ')} is not of the run and was kept.`);
   else brief(`${run.name} is deleted.`);
+  await app.jobs.refresh();
   app.catalogue.refresh();
   app.patchesView.refresh();
 }

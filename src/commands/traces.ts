@@ -4,6 +4,7 @@ import type { App } from '../app.ts';
 import { info } from '../notify.ts';
 import { tagNames, traceDescription } from '../views/trace-groups.ts';
 import { type Choice, choose, chooseFolder, folderOf, runChoice } from './pick.ts';
+import { withProgress } from './progress.ts';
 
 /** Shows the traces of a run, or of any folder of trace documents. */
 export async function showTraces(app: App, argument: unknown): Promise<void> {
@@ -65,7 +66,9 @@ export async function writeDocuments(app: App, argument: unknown): Promise<void>
     ],
     { title: 'Write trace documents' },
   );
-  const { folder, written, kept } = await app.engine.request(protocol.writeDocuments, { run, which });
+  const { folder, written, kept } = await withProgress('Writing trace documents', (token) =>
+    app.engine.request(protocol.writeDocuments, { run, which }, { token }),
+  );
   const rest = kept > 0 ? ` ${kept} were there and are left as they are.` : '';
   info(`${written} documents written to ${folder}.${rest}`, {
     title: 'Show in Explorer',

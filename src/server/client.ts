@@ -245,12 +245,8 @@ export class EngineClient implements Server, Disposable {
 function asError(reason: unknown, cancelled: boolean): Error {
   const code = (reason as { code?: unknown }).code;
   if (cancelled || code === REQUEST_CANCELLED) return new CancellationError();
-  if (typeof code === 'number' && code !== ENGINE_GONE)
-    return new ServerError(messageOf(reason), code);
-  return new ServerError(
-    'the engine ended before it answered; it is being started again',
-    ENGINE_GONE,
-  );
+  if (typeof code === 'number' && code !== ENGINE_GONE) return new ServerError(messageOf(reason), code);
+  return new ServerError('the engine ended before it answered; it is being started again', ENGINE_GONE);
 }
 
 /** Last line that the process wrote to its error stream: why it could not start, where it could not. */

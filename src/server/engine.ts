@@ -43,6 +43,7 @@ export function createEngine(context: ExtensionContext): EngineClient {
     onConfig(launchSettings, restart.call),
     context.secrets.onDidChange(restart.call),
     workspace.onDidGrantWorkspaceTrust(reconfigure),
+    workspace.onDidChangeWorkspaceFolders(reconfigure),
     engine.onNotification(engineCrashed, ({ reason, restarted }) =>
       restarted
         ? warn(`The engine's model thread ended (${reason}) and was started again.`)

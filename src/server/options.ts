@@ -33,4 +33,8 @@ export const serverOptions = (context: ExtensionContext): ServerOptions => ({
   topK: config.alternatives(),
   maxTokens: config.maxTokens(),
   model: config.model(),
+  models: (workspace.workspaceFolders ?? []).map((folder) => ({
+    folder: folder.uri.fsPath,
+    model: config.model(folder),
+  })),
 });

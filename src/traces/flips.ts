@@ -15,6 +15,7 @@ import { NotHere } from './annotations.ts';
 import { flipTitle, inOrder, kinds, kindWords } from './flip-rows.ts';
 import type { OutputDiffs } from './output-diffs.ts';
 import { goTo } from './pivot-steps.ts';
+import { withProgress } from './progress.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
 const icons = { 'wrong-to-right': '$(pass)', 'right-to-wrong': '$(error)' } as const;
@@ -109,7 +110,9 @@ export class Flips implements Disposable {
     walk.at = at;
     const row = walk.rows[at]!;
     const [{ file }, { patches }] = await Promise.all([
-      this.#server.request(openFlip, { folder: walk.folder, flip: row }),
+      withProgress('completing the problem with the base model', (token) =>
+        this.#server.request(openFlip, { folder: walk.folder, flip: row }, { token }),
+      ),
       this.#server.request(listPatches, { folders: [walk.folder] }),
     ]);
     // Steps may come faster than documents: only the last one is gone to.

@@ -29,6 +29,8 @@ export interface ShownDiff {
 
 /** Milliseconds without typing before a changed text is scored again. */
 const PAUSE = 400;
+/** Milliseconds from a scroll to the request that makes the scores follow it. */
+const SCROLL_PAUSE = 250;
 /** Times that a request about an outdated version is made again. */
 const TRIES = 5;
 
@@ -44,6 +46,7 @@ export class TraceDocument implements Disposable {
   readonly onDidChange = this.#changed.event;
   readonly #viewSoon: Coalesced;
   readonly #scoresSoon: Coalesced;
+  readonly #scrollSoon: Coalesced;
   #scoring: CancellationTokenSource | null = null;
   #viewsAsked = 0;
   #viewsHad = 0;
@@ -72,6 +75,7 @@ export class TraceDocument implements Disposable {
     // Behind the event that opened the document, so that the engine's process has heard of it.
     this.#viewSoon = new Coalesced(() => void this.#loadView(), 0);
     this.#scoresSoon = new Coalesced(() => void this.#loadScores(), PAUSE, true);
+    this.#scrollSoon = new Coalesced(() => this.#follow(), SCROLL_PAUSE);
     this.refresh();
   }
 
@@ -85,6 +89,18 @@ export class TraceDocument implements Disposable {
     this.problem = null;
     this.#viewSoon.request();
     void this.#loadScores();
+  }
+
+  /** Something else is looked at: what is scored first follows, where there is something left to score. */
+  scrolled(): void {
+    if (this.#scoring) this.#scrollSoon.request();
+  }
+
+  #follow(): void {
+    const { visible } = this.#wanted();
+    if (!this.#scoring || !visible) return;
+    const seen = this.scores.at(visible.start) && this.scores.at(visible.end);
+    if (!seen) void this.#loadScores();
   }
 
   /** Scores are wanted now, where they were not before. */
@@ -231,6 +247,7 @@ export class TraceDocument implements Disposable {
     this.#scoring?.cancel();
     this.#viewSoon.dispose();
     this.#scoresSoon.dispose();
+    this.#scrollSoon.dispose();
     for (const done of this.#waiting.splice(0)) done();
     this.#changed.dispose();
   }

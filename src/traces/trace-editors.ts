@@ -44,7 +44,10 @@ export class TraceEditors implements Disposable {
       window.onDidChangeActiveTextEditor((editor) => {
         if (editor && isTrace(editor.document)) this.#last = editor.document.uri.toString();
       }),
-      window.onDidChangeTextEditorVisibleRanges(({ textEditor }) => this.#painters.get(textEditor)?.soon()),
+      window.onDidChangeTextEditorVisibleRanges(({ textEditor }) => {
+        this.#painters.get(textEditor)?.soon();
+        this.get(textEditor.document)?.scrolled();
+      }),
       window.onDidChangeActiveColorTheme(() => this.#restyle()),
       workspace.onDidOpenTextDocument(() => this.#sync()),
       workspace.onDidCloseTextDocument((document) => this.#close(document)),

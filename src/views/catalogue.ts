@@ -1,6 +1,6 @@
 import { type Disposable, EventEmitter } from 'vscode';
 import * as runs from '../../server/protocol/runs.ts';
-import { onConfig, searchFolders } from '../config.ts';
+import { onSearchFolders, searchFolders } from '../config.ts';
 import { setContext } from '../context.ts';
 import { failed } from '../notify.ts';
 import type { Server } from '../server/server.ts';
@@ -34,7 +34,7 @@ export class Catalogue implements Disposable {
       growing,
       server.onNotification(runs.changed, ({ files }) => (onlyGrew(files) ? growing : stale).add(null)),
       server.onRestart(() => stale.add(null)),
-      onConfig(['runs.folders'], () => stale.add(null)),
+      onSearchFolders(() => stale.add(null)),
     ];
   }
 

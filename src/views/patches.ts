@@ -11,7 +11,7 @@ import {
   window,
 } from 'vscode';
 import * as runs from '../../server/protocol/runs.ts';
-import { onConfig, searchFolders } from '../config.ts';
+import { onSearchFolders, searchFolders } from '../config.ts';
 import { views } from '../contributions.ts';
 import { count } from '../format.ts';
 import { messageOf } from '../notify.ts';
@@ -68,7 +68,7 @@ export class PatchesView implements TreeDataProvider<Node>, Disposable {
         if (touches(files, /\.safetensors$/, /^manifest\.json$/)) stale.add(null);
       }),
       server.onRestart(() => stale.add(null)),
-      onConfig(['runs.folders'], () => stale.add(null)),
+      onSearchFolders(() => stale.add(null)),
       active.onChange(() => this.#changed.fire(undefined)),
       this.#view.onDidChangeCheckboxState(({ items }) => {
         active.update((stack) =>

@@ -8,6 +8,8 @@ export interface RunNode {
   kind: 'run';
   row: RunRow;
   job: JobState | undefined;
+  /** Name of its workspace folder, where there are several: runs of two may have one name. */
+  root?: string | null;
 }
 
 /** A job whose run folder is not there yet. */
@@ -43,10 +45,11 @@ const FILES = {
 
 export const runIsActive = ({ job }: RunNode): boolean => job !== undefined && isRunning(job);
 
-export function runDescription({ row, job }: RunNode, now: number): string {
-  if (job && isRunning(job)) return progressLine(job);
+export function runDescription({ row, job, root }: RunNode, now: number): string {
+  if (job && isRunning(job)) return [root, progressLine(job)].filter(Boolean).join(' · ');
   const failure = job?.state === 'failed' ? job.error : row.error;
   const parts = [
+    root,
     row.target && `${points(row.target.gain)} points`,
     row.components !== null && `${row.components} components`,
     row.status !== 'finished' && row.status,

@@ -11,6 +11,7 @@ import {
   Uri,
   window,
 } from 'vscode';
+import { rootName } from '../config.ts';
 import { views } from '../contributions.ts';
 import { isRunning, progressLine } from '../jobs/describe.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -82,7 +83,10 @@ export class RunsView implements TreeDataProvider<RunsNode>, Disposable {
       const { runs, broken } = await this.#catalogue.list();
       this.#view.message = '';
       this.#nodes = new Map(
-        runs.map((row) => [row.folder, { kind: 'run', row, job: this.#jobs.of(row.folder) }]),
+        runs.map((row) => [
+          row.folder,
+          { kind: 'run', row, job: this.#jobs.of(row.folder), root: rootName(row.folder) },
+        ]),
       );
       const early = this.#jobs.running.filter(({ run }) => !this.#nodes.has(run));
       for (const job of early) this.#nodes.set(job.run, { kind: 'job', job });

@@ -20,8 +20,8 @@ import { count } from '../format.ts';
 import { messageOf } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { Batched } from './batched.ts';
-import { touches } from './changes.ts';
 import type { Catalogue } from './catalogue.ts';
+import { touches } from './changes.ts';
 import {
   below,
   filterRows,

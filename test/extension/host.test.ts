@@ -22,6 +22,7 @@ await bundle({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  mainFields: ['module', 'main'],
   external: ['vscode', 'mocha'],
   logLevel: 'warning',
 });

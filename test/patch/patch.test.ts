@@ -22,7 +22,7 @@ import {
   readRowsF32,
   readTensorF32,
 } from '../../server/checkpoint/safetensors.ts';
-import { InputError } from '../../server/errors.ts';
+import { Cancelled, InputError } from '../../server/errors.ts';
 import { applyPatch, revertPatch } from '../../server/patch/apply.ts';
 import { readPatch, writePatch } from '../../server/patch/file.ts';
 import {
@@ -247,6 +247,20 @@ describe('apply and revert', () => {
     if (existsSync(parent) && statSync(parent).isDirectory())
       expect(readdirSync(parent).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
   };
+
+  test('stops between files when asked to, and leaves nothing', async () => {
+    const folder = tiny();
+    const patch = await make(folder);
+    for (const work of [applyPatch, revertPatch]) {
+      const out = fresh();
+      const merged = fresh();
+      await applyPatch(folder, patch, merged);
+      const attempt = work(work === applyPatch ? folder : merged, patch, out, { aborted: true });
+      await expect(attempt).rejects.toThrow(Cancelled);
+      expect(existsSync(out)).toBe(false);
+      expect(readdirSync(root).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
+    }
+  });
 
   test('refuses another base, the base itself, a folder inside it, and a taken folder', async () => {
     const folder = tiny();

@@ -70,7 +70,7 @@ export class Editor {
     this.initialized = await this.connection.sendRequest('initialize', {
       processId,
       rootUri: null,
-      capabilities: { workspace: { codeLens: { refreshSupport: true } } },
+      capabilities: { workspace: { workspaceFolders: true, codeLens: { refreshSupport: true } } },
       workspaceFolders: folders.map((folder) => ({ uri: uri(folder), name: path.basename(folder) })),
       initializationOptions: { ...defaults, ...options },
     });
@@ -167,6 +167,7 @@ const defaults: ServerOptions = {
   topK: 4,
   maxTokens: 96,
   model: null,
+  models: [],
 };
 
 export const uri = (file: string) => pathToFileURL(file).href;

@@ -5,6 +5,7 @@ import { Supervisor } from '../../server/jobs/supervisor.ts';
 import * as engineProtocol from '../../server/protocol/engine.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
 import { errorCodes } from '../../server/protocol/message.ts';
+import * as runs from '../../server/protocol/runs.ts';
 import * as traces from '../../server/protocol/traces.ts';
 import { build, events, scratch } from '../cli/built.ts';
 import { Editor, failure, root } from './client.ts';
@@ -138,6 +139,30 @@ describe('jobs', () => {
     expect(last.error).toMatch(/nothing/);
     expect(last.error).not.toContain('\n');
     expect(last.restarts).toBe(0);
+  });
+
+  test('of every run the last job is kept; what ended ones printed is not; a deleted run takes its jobs along', async () => {
+    const editor = await window('pruned');
+    const spec = job(experiment, { out: out('pruned'), until: 'generate' });
+    const ids: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const { id } = await editor.ask(jobs.start, spec);
+      await ended(editor, id);
+      ids.push(id);
+    }
+    const at = (id: string, ...names: string[]) => path.join(folder, 'pruned', 'jobs', id, ...names);
+    // Just ended: another window may still be reading.
+    const soon = await window('pruned');
+    expect(await soon.ask(jobs.list, null)).toHaveLength(2);
+    for (const id of ids) {
+      const state = JSON.parse(fs.readFileSync(at(id, 'ended.json'), 'utf8'));
+      fs.writeFileSync(at(id, 'ended.json'), JSON.stringify({ ...state, ended: state.ended - 3_600_000 }));
+    }
+    const later = await window('pruned');
+    expect((await later.ask(jobs.list, null)).map(({ id }) => id)).toEqual([ids[1]]);
+    expect([fs.existsSync(at(ids[0]!)), fs.existsSync(at(ids[1]!, 'events.jsonl'))]).toEqual([false, false]);
+    expect(await later.ask(runs.remove, { folder: out('pruned') })).toEqual({ kept: [] });
+    expect(await later.ask(jobs.list, null)).toEqual([]);
   });
 
   test('a process that crashes again and again is given up, and says where its words are', async () => {

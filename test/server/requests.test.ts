@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startEngine } from '../../server/engine/client.ts';
+import { studyReport } from '../../server/pipeline/seeds.ts';
 import * as circuit from '../../server/protocol/circuit.ts';
 import * as engineProtocol from '../../server/protocol/engine.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
@@ -10,7 +11,7 @@ import * as panel from '../../server/protocol/panel.ts';
 import * as runs from '../../server/protocol/runs.ts';
 import * as traces from '../../server/protocol/traces.ts';
 import { build, scratch, WORKER } from '../cli/built.ts';
-import { Editor, failure, floats, model, uri } from './client.ts';
+import { demo, Editor, failure, floats, model, uri } from './client.ts';
 import { job, tinyExperiment } from './tiny.ts';
 
 const folder = scratch();
@@ -464,6 +465,22 @@ describe('runs, their traces and patches', () => {
       a: report.target.gain,
       b: report.target.gain,
     });
+    expect(await editor.ask(runs.study, { folder: run })).toBeNull();
+    const study = path.join(folder, 'study');
+    fs.mkdirSync(study);
+    const seeds = [report, { ...report, seed: 2 }];
+    fs.writeFileSync(path.join(study, 'report.json'), JSON.stringify(studyReport(seeds)));
+    expect(await editor.ask(runs.study, { folder: study })).toEqual({
+      folder: study,
+      seeds: [1, 2].map((seed) => ({
+        seed,
+        folder: path.join(study, `seed-${seed}`),
+        gain: report.target.gain,
+      })),
+      base: report.target.base.accuracy,
+      gain: { mean: report.target.gain, error: 0 },
+      worst: report.target.gain,
+    });
     const flips = await editor.ask(runs.flips, { folder: run });
     expect(flips).toHaveLength(report.target.gained + report.target.lost);
   });
@@ -697,7 +714,11 @@ describe('an experiment file', () => {
       topK: 4,
       maxTokens: 96,
       model: null,
+      models: [],
     });
+    const foreign = editor.open(path.join(folder, 'my-experiment.json'), '{ "model": 7 }', 'json');
+    await editor.ask(traces.list, { folder: run });
+    expect(editor.all(published).filter(({ uri: of }) => of === foreign)).toEqual([]);
     expect(editor.all(published).filter(({ uri: of }) => of === document)).toEqual([]);
   });
 });
@@ -726,6 +747,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/runs/delete', {}, 'folder'],
     ['cca/runs/report', { folder: '' }, 'folder'],
     ['cca/runs/annotations', {}, 'folder'],
+    ['cca/runs/study', {}, 'folder'],
     ['cca/runs/freeFolder', {}, 'run'],
     ['cca/runs/compare', { a: run }, 'b'],
     ['cca/runs/flips', {}, 'folder'],
@@ -801,9 +823,9 @@ test('a request is cancelled midway, and the server goes on', async () => {
 
 test('a workspace that is not trusted: documents work, nothing is loaded or run', async () => {
   const { document, view, text } = await openPivot();
-  const careful = await new Editor().start({ storage: path.join(folder, 'careful'), trusted: false }, [
-    folder,
-  ]);
+  const start = (own: string[]) =>
+    new Editor().start({ storage: path.join(folder, 'careful'), trusted: false }, own);
+  const careful = await start([folder, demo]);
   const other = careful.open(path.join(run, 'documents', path.basename(new URL(document).pathname)), text);
   const of = { uri: other, version: 1 };
   expect((await careful.ask(traces.view, of)).pivots).toHaveLength(view.pivots.length);
@@ -822,6 +844,50 @@ test('a workspace that is not trusted: documents work, nothing is loaded or run'
   ];
   for (const answer of refused) expect((await failure(answer)).code).toBe(errorCodes.untrusted);
   await careful.stop();
+  // What the workspace's files name outside of it is not even looked at.
+  const narrow = await start([folder]);
+  narrow.open(path.join(run, 'documents', path.basename(new URL(document).pathname)), text);
+  const seen = await narrow.ask(traces.view, of);
+  expect(seen).toMatchObject({ model: null, tokens: null });
+  expect(seen.pivots).toHaveLength(view.pivots.length);
+  const outside = /lies outside the workspace, which is not trusted/;
+  expect((await failure(narrow.ask(circuit.open, { run }))).message).toMatch(outside);
+  const known = fs.readFileSync(experiment, 'utf8');
+  const inside = { ...JSON.parse(known), text: ['./absent.txt', '/nowhere/else.txt'] };
+  const file = narrow.open(path.join(folder, 'x.experiment.json'), JSON.stringify(inside), 'json');
+  const { diagnostics } = await narrow.when(published, ({ uri: told }) => told === file);
+  expect(diagnostics.map(({ message }) => message.split(':')[0])).toEqual(['./absent.txt']);
+  await narrow.stop();
+});
+
+test('folders of the workspace that come and go, each with its own model in the settings', async () => {
+  const { text } = await openPivot();
+  const options = {
+    models: [
+      { folder, model },
+      { folder: demo, model: null },
+    ],
+  };
+  const several = await new Editor().start(
+    { storage: path.join(folder, 'several'), trusted: false, ...options },
+    [demo],
+  );
+  expect(several.initialized.capabilities.workspace?.workspaceFolders?.supported).toBe(true);
+  const headless = text.replace(/^(?:model|run): .*\n/gm, '');
+  const of = { uri: several.open(path.join(folder, 'bare.trace'), headless), version: 1 };
+  expect((await several.ask(traces.view, of)).model).toBe(model);
+  const other = { uri: several.open(path.join(demo, 'bare.trace'), headless), version: 1 };
+  expect((await several.ask(traces.view, other)).model).toBeNull();
+  const change = (added: string[], removed: string[]) => {
+    const event = { added: added.map(named), removed: removed.map(named) };
+    return several.connection.sendNotification('workspace/didChangeWorkspaceFolders', { event });
+  };
+  const named = (one: string) => ({ uri: uri(one), name: path.basename(one) });
+  // Not trusted: the run's model may be looked at as long as its folder is one of the workspace.
+  expect((await several.ask(circuit.open, { run })).shape.layers).toBeGreaterThan(0);
+  await change([folder], [demo]);
+  expect((await failure(several.ask(circuit.open, { run }))).message).toMatch(/lies outside the workspace/);
+  await several.stop();
 });
 
 test('runs/delete takes the run away, and what was derived from it; runs/changed tells', async () => {

@@ -21,7 +21,10 @@ function writeDocument(id: string, pivots: number, excluded = false): string {
   fs.mkdirSync(path.dirname(target), { recursive: true });
   const pivot = 'pivot: token=2 undesired=1 desired=2 method=human status=accepted\n';
   const out = excluded ? 'excluded: true\n' : '';
-  fs.writeFileSync(target, `---\ntrace: 1\nid: ${id}\nproblem: ${id}\n${out}${pivot.repeat(pivots)}prompt_ids: 1\n`);
+  fs.writeFileSync(
+    target,
+    `---\ntrace: 1\nid: ${id}\nproblem: ${id}\n${out}${pivot.repeat(pivots)}prompt_ids: 1\n`,
+  );
   return target;
 }
 
@@ -81,9 +84,7 @@ describe('traces of a run that is at work', () => {
     fs.appendFileSync(file('traces.jsonl'), 'no\n');
     const first = await list();
     fs.appendFileSync(file('traces.jsonl'), line('c'));
-    expect((await list(first.stamp)).problems).toEqual([
-      `${file('traces.jsonl')}:3: is not a JSON object`,
-    ]);
+    expect((await list(first.stamp)).problems).toEqual([`${file('traces.jsonl')}:3: is not a JSON object`]);
   });
 
   test('two at once, one of them given up', async () => {

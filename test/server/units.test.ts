@@ -290,6 +290,18 @@ test('a command line has what the job says; what was redone is not taken away tw
   expect(words.join(' ')).toBe(
     'run --experiment /e.json --out /run --json --redo mask --seed 0 --variant random --variant all --set amplify.steps=40 --threads 2',
   );
+  const server = { url: 'http://node7:8000', model: 'demo' };
+  const keyed = (endpoint: Parameters<typeof commandLine>[3]) =>
+    commandLine(spec, '/run', { device: 'auto', threads: 2 }, endpoint).includes('--endpoint-key-env');
+  expect(keyed(server)).toBe(false);
+  process.env.CCA_ENDPOINT_API_KEY = 'k';
+  // The user's stored key is for a server whose variable is not named.
+  expect([keyed(server), keyed({ ...server, apiKeyEnv: 'OWN' }), keyed(undefined)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  delete process.env.CCA_ENDPOINT_API_KEY;
   expect(resumed(words, false)).toEqual(words);
   expect(resumed(words, true).join(' ')).not.toContain('--redo');
   expect(resumed(words, true)).toHaveLength(words.length - 2);

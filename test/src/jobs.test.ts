@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest';
 import type { JobState } from '../../server/protocol/jobs.ts';
 import type { RunReport, RunRow } from '../../server/protocol/runs.ts';
 import { ago, bytes, duration, percent, points, pValue } from '../../src/format.ts';
-import { annotationLine, gainLine, progressLine, share, stageLabel } from '../../src/jobs/describe.ts';
+import {
+  annotationLine,
+  gainLine,
+  progressLine,
+  share,
+  stageLabel,
+  studyLine,
+} from '../../src/jobs/describe.ts';
 import {
   type RunNode,
   runChildren,
@@ -118,6 +125,14 @@ describe('a job', () => {
     expect(share(job())).toBe(2.5 / 4);
     expect(share(job({ stages: [] }))).toBe(0);
     expect(share(job({ done: 100 }))).toBe(3 / 4);
+  });
+
+  test('a study over seeds is one line', () => {
+    const seeds = [1, 2].map((seed) => ({ seed, folder: `/w/seed-${seed}`, gain: 0.3 }));
+    const figures = { folder: '/w', seeds, base: 0.643, gain: { mean: 0.299, error: 0.001 }, worst: 0.294 };
+    expect(studyLine(figures)).toBe('2 seeds: 64.3 % before, +29.9 ± 0.1 points on average, worst +29.4');
+    const one = { ...figures, seeds: seeds.slice(1), gain: { mean: 0.299, error: null } };
+    expect(studyLine(one)).toBe('1 seed: 64.3 % before, +29.9 points on average, worst +29.4');
   });
 
   test('what was annotated is counted, and what is nothing is not named', () => {

@@ -57,19 +57,25 @@ export const endpointOptions = {
   endpointKeyEnv: text('VARIABLE', about.endpointKeyEnv),
 };
 
-/** A server is named by address and model; the rest says how to ask it. */
+/** A server is named by address and model; the rest says how to ask it. A key may be for an experiment's own server. */
 export function checkEndpoint(
-  values: { endpoint: string | undefined; endpointModel: string | undefined },
+  values: {
+    endpoint: string | undefined;
+    endpointModel: string | undefined;
+    experiment?: string | undefined;
+  },
   given: ReadonlySet<string>,
 ): void {
   if (values.endpoint !== undefined && values.endpointModel === undefined) {
     throw new InputError('--endpoint', "needs the model's name there", 'Add --endpoint-model NAME.');
   }
-  const stray = Object.keys(endpointOptions).find((key) => given.has(key));
-  if (values.endpoint === undefined && stray !== undefined) {
-    throw new InputError(flagOf(stray), 'has no meaning without a server', 'Add --endpoint URL.');
-  }
+  const own = values.experiment === undefined ? null : 'endpointKeyEnv';
+  const stray = Object.keys(endpointOptions).find((key) => given.has(key) && key !== own);
+  if (values.endpoint === undefined && stray !== undefined) throw withoutServer(stray);
 }
+
+export const withoutServer = (option: string): InputError =>
+  new InputError(flagOf(option), 'has no meaning without a server', 'Add --endpoint URL.');
 
 /** A part of a stage's work, for a scheduler that runs many. */
 export const shardOption = {

@@ -14,6 +14,7 @@ import type { Report } from '../../pipeline/report.ts';
 import { studyReport } from '../../pipeline/seeds.ts';
 import { writeFileAtomic } from '../../runs/atomic.ts';
 import type { Io } from '../command.ts';
+import { withoutServer } from '../commands/common.ts';
 import type { Handlers } from '../commands/index.ts';
 import { overridesOf } from '../commands/settings.ts';
 import { withEngine } from './engine.ts';
@@ -110,7 +111,7 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     pairs,
     circuit,
     chat: givenChat(values, own.chat),
-    endpoint: givenEndpoint(values),
+    endpoint: givenEndpoint(values, own.endpoint),
     settings:
       values.set.length > 0
         ? merged(own.settings ?? {}, readSettings(Object.fromEntries(values.set), '--set'))
@@ -139,9 +140,14 @@ function givenChat({ chat, system, chatDate }: RunValues, own: Experiment['chat'
   return { ...(typeof own === 'object' && own), ...given };
 }
 
-/** As an experiment has it: without the fields that are not set. */
-function givenEndpoint(values: RunValues): Experiment['endpoint'] {
+/** As an experiment has it: without the fields that are not set. A key alone is for the experiment's own server. */
+function givenEndpoint(values: RunValues, own: Experiment['endpoint']): Experiment['endpoint'] {
   const endpoint = endpointOf(values);
+  const key = values.endpointKeyEnv;
+  if (!endpoint && key !== undefined) {
+    if (!own) throw withoutServer('endpointKeyEnv');
+    return { ...own, apiKeyEnv: key };
+  }
   if (!endpoint) return undefined;
   const { apiKeyEnv, ...rest } = endpoint;
   return { ...rest, ...(apiKeyEnv !== null && { apiKeyEnv }) };

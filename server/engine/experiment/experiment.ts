@@ -256,10 +256,13 @@ const experiment = object(
       { url: text(about.endpointUrl), model: text(about.endpointModel) },
       {
         ...each(endpointFields, integer),
-        apiKeyEnv: text(about.endpointKeyEnv, {
-          source: '^[A-Za-z_][A-Za-z0-9_]*$',
-          remedy: 'Give the name of a variable, not the key.',
-        }),
+        apiKeyEnv: text(
+          `${about.endpointKeyEnv}; not needed in the editor with its command Set API Key of Endpoint`,
+          {
+            source: '^[A-Za-z_][A-Za-z0-9_]*$',
+            remedy: 'Give the name of a variable, not the key.',
+          },
+        ),
       },
       'stage 1 by a server',
     ),

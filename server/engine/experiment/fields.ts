@@ -107,7 +107,7 @@ export const about = {
   endpointUrl:
     'a server with the protocol of OpenAI completions (vLLM, SGLang, llama.cpp) that serves the model: it generates traces and completes branches; without it nothing reaches the network',
   endpointModel: "the model's name on that server",
-  endpointKeyEnv: 'environment variable that holds its API key; the key is stored nowhere',
+  endpointKeyEnv: 'environment variable that holds its API key, which no file gets to know',
   stop: 'end a completion at these texts, beside the end of its answer sentence',
 } as const;
 

@@ -5,6 +5,7 @@ import { writePatch } from '../../patch/file.ts';
 import { type Patch, scalePatch } from '../../patch/patch.ts';
 import { exportPeft } from '../../patch/peft.ts';
 import { checkBase, type PatchRef, readPatches } from '../inputs/patch.ts';
+import type { JobContext } from '../rpc.ts';
 
 export interface PatchParams {
   /** Checkpoint folder. */
@@ -27,16 +28,22 @@ export interface PatchResult {
 }
 
 /** Writes a checkpoint with patches applied. */
-export async function apply({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+export async function apply(
+  { model, patches, scale, out }: PatchParams,
+  { signal }: Pick<JobContext<never>, 'signal'>,
+): Promise<PatchResult> {
   const patch = scalePatch(readPatches(patches), scale);
-  await applyPatch(model, patch, out);
+  await applyPatch(model, patch, out, signal);
   return written(out, patch, await openCheckpoint(out).hash());
 }
 
 /** Takes patches out of a checkpoint again; patches and scale as they were applied. */
-export async function revert({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+export async function revert(
+  { model, patches, scale, out }: PatchParams,
+  { signal }: Pick<JobContext<never>, 'signal'>,
+): Promise<PatchResult> {
   const patch = scalePatch(readPatches(patches), scale);
-  await revertPatch(model, patch, out);
+  await revertPatch(model, patch, out, signal);
   return written(out, patch, await openCheckpoint(out).hash());
 }
 

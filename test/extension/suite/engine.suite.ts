@@ -7,7 +7,17 @@ import { start } from '../../../server/protocol/jobs.ts';
 import { list } from '../../../server/protocol/traces.ts';
 import { jobSpec } from '../../../src/commands/start-job.ts';
 import { engineProcesses, killEngine } from './kill.ts';
-import { api, extension, inRoot, next, openTrace, scored, smallRun, until, wrongWithPivot } from './session.ts';
+import {
+  api,
+  extension,
+  inRoot,
+  next,
+  openTrace,
+  scored,
+  smallRun,
+  until,
+  wrongWithPivot,
+} from './session.ts';
 
 const set = (name: string, value: unknown) =>
   workspace.getConfiguration('circuitAmplifier').update(name, value, true);

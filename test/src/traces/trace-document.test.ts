@@ -89,6 +89,7 @@ class FakeServer {
 const document = { uri: { toString: () => 'file:///a.trace' }, version: 1 };
 let server: FakeServer;
 let trace: TraceDocument;
+let visible: ReturnType<typeof range> | null;
 
 const settle = () => vi.advanceTimersByTimeAsync(1000);
 const tokens = (line: number) => tile(['ab', 'cd', 'ef', 'gh'], line).map((token) => scored(token));
@@ -98,10 +99,11 @@ beforeEach(async () => {
   const { TraceDocument } = await import('../../../src/traces/trace-document.ts');
   server = new FakeServer();
   document.version = 1;
+  visible = null;
   trace = new TraceDocument(document as never, server as unknown as Server, () => ({
     scores: true,
     patches: [],
-    visible: null,
+    visible,
   }));
   await settle();
 });
@@ -163,6 +165,28 @@ describe('scores', () => {
     trace.edited([{ range: range(HEADER, 2, HEADER, 3), text: '' } as never]);
     await vi.advanceTimersByTimeAsync(300);
     expect(server.scorings).toHaveLength(1);
+    await settle();
+    expect(server.scorings).toHaveLength(2);
+  });
+
+  test('follow what is looked at while there is something left of it', async () => {
+    const [first] = server.scorings;
+    first!.options.onPart!({ tokens: tokens(HEADER).slice(0, 2), done: 2, total: 4 });
+    visible = range(HEADER, 0, HEADER, 2);
+    trace.scrolled();
+    await settle();
+    // That is known already.
+    expect(server.scorings).toHaveLength(1);
+    visible = range(HEADER, 5, HEADER, 8);
+    trace.scrolled();
+    trace.scrolled();
+    await settle();
+    expect(server.scorings).toHaveLength(2);
+    expect(first!.options.token!.isCancellationRequested).toBe(true);
+    server.scorings[1]!.options.onPart!({ tokens: tokens(HEADER), done: 4, total: 4 });
+    server.scorings[1]!.end();
+    await settle();
+    trace.scrolled();
     await settle();
     expect(server.scorings).toHaveLength(2);
   });

@@ -18,7 +18,7 @@ export async function experimentOf(services: Services, run: string): Promise<str
   }
   for (const folder of services.folders) {
     for (const file of await experimentsIn(folder, DEPTH)) {
-      const out = await readExperiment(file).then(
+      const out = await readExperiment(file, (target) => services.mayRead(target)).then(
         (experiment) => experiment.out,
         () => undefined,
       );

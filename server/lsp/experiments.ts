@@ -48,6 +48,7 @@ export function experimentDiagnostics(
   if (file === null || tree?.type !== 'object') return [];
   const value: unknown = getNodeValue(tree);
   const found: (Diagnostic & { message: string })[] = [];
+  const missing: string[] = [];
   const add = (node: Node | undefined, message: string) => {
     const { offset, length } = node ?? tree;
     const range = { start: source.positionAt(offset), end: source.positionAt(offset + (node ? length : 1)) };
@@ -57,7 +58,9 @@ export function experimentDiagnostics(
     const named = String(node.value);
     const target = path.resolve(path.dirname(file), named);
     if (!services.mayRead(target)) continue;
-    if (!existsSync(target)) add(node, `${named}: there is no such file or folder. Correct the path.`);
+    if (existsSync(target)) continue;
+    missing.push(target);
+    add(node, `${named}: there is no such file or folder. Correct the path.`);
   }
   const model = findNodeAtLocation(tree, ['model']);
   // A checkpoint is opened in a trusted workspace alone.
@@ -66,8 +69,12 @@ export function experimentDiagnostics(
     const problem = existsSync(folder) ? modelProblem(folder) : null;
     if (problem) add(model, problem);
   }
-  const problem = fieldProblem(value, file);
-  // What a missing path comes to has been said, at its place.
+  // Whether paths are there has been said, at their places.
+  const problem = fieldProblem(
+    value,
+    file,
+    (target) => !missing.includes(target) && services.mayRead(target),
+  );
   if (problem && !found.some(({ message }) => problem.message.includes(message.split(':')[0]!))) {
     add(nodeOf(tree, problem.field), problem.message);
   }
@@ -98,9 +105,13 @@ function modelProblem(folder: string): string | null {
   }
 }
 
-function fieldProblem(value: unknown, file: string): { field: string; message: string } | null {
+function fieldProblem(
+  value: unknown,
+  file: string,
+  mayLook: (target: string) => boolean,
+): { field: string; message: string } | null {
   try {
-    checkExperiment(value, file);
+    checkExperiment(value, file, mayLook);
     return null;
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -30,11 +30,25 @@ export async function openDemo(app: App): Promise<void> {
   await context.globalState.update(FOLDERS, [...known]);
   await context.globalState.update(OPENING, folder.fsPath);
   // Work that is open stays where it is.
-  const busy = workspace.workspaceFolders !== undefined;
+  const busy = await hasWork();
   await commands.executeCommand('vscode.openFolder', folder, {
     forceReuseWindow: !busy,
     forceNewWindow: busy,
   });
+}
+
+/** A folder with something in it is open in this window. */
+async function hasWork(): Promise<boolean> {
+  const folders = workspace.workspaceFolders ?? [];
+  const entries = await Promise.all(
+    folders.map(({ uri }) =>
+      workspace.fs.readDirectory(uri).then(
+        ({ length }) => length,
+        () => 0,
+      ),
+    ),
+  );
+  return entries.some((count) => count > 0);
 }
 
 /** @param folder made where it is not there */

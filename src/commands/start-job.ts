@@ -28,7 +28,7 @@ export const jobSpec = (experiment: string, own: Partial<JobSpec> = {}): JobSpec
 });
 
 /** What a job costs. Documents that it reads are saved before. */
-export async function costOf(app: App, spec: JobSpec): Promise<Cost> {
+async function costOf(app: App, spec: JobSpec): Promise<Cost> {
   await saveInputs();
   return window.withProgress(
     { location: ProgressLocation.Window, title: 'Estimating the cost' },

@@ -232,7 +232,7 @@ await import('./real-worker.mjs');
     const uri = editor.open(file, fs.readFileSync(file, 'utf8'));
     const of = { uri, version: 1 };
     const { pivots } = await editor.ask(traces.view, of);
-    const ask = () => editor.ask(traces.branches, { ...of, token: pivots[0]!.token, patches: [] });
+    const ask = () => editor.ask(traces.outputDiff, { ...of, from: [], to: [] });
     const before = await ask();
     const answers = [ask(), ask(), ask()].map((answer) => failure(answer));
     fs.writeFileSync(trigger, '');

@@ -30,6 +30,7 @@ import {
   list,
   object,
   oneOf,
+  type Place,
   pathTo,
   type Read,
   real,
@@ -275,14 +276,17 @@ const experiment = object(
 /** An experiment file's values; paths are absolute. */
 export type Experiment = Read<typeof experiment>;
 
-/** @throws InputError naming the file and the first field that is wrong */
-export async function readExperiment(file: string): Promise<Experiment> {
-  return checkExperiment(await readJson(file), file);
+/**
+ * @param mayLook whether a path that the file names may be looked at: others are not checked
+ * @throws InputError naming the file and the first field that is wrong
+ */
+export async function readExperiment(file: string, mayLook?: Place['mayLook']): Promise<Experiment> {
+  return checkExperiment(await readJson(file), file, mayLook);
 }
 
-/** The same of a file's JSON value. @throws InputError naming the file and the first field that is wrong */
-export function checkExperiment(value: unknown, file: string): Experiment {
-  return experiment.read(value, { file, field: '' });
+/** The same of a file's JSON value. */
+export function checkExperiment(value: unknown, file: string, mayLook?: Place['mayLook']): Experiment {
+  return experiment.read(value, { file, field: '', ...(mayLook && { mayLook }) });
 }
 
 /** JSON Schema of an experiment file, for editors. */

@@ -13,6 +13,8 @@ export interface Place {
   file: string;
   /** Dotted path of the field. */
   field: string;
+  /** Whether a path that the file names may be looked at; all may unless this says no. */
+  mayLook?: (target: string) => boolean;
 }
 
 /** A description of values that read as a T. */
@@ -63,6 +65,7 @@ export function pathTo(
     schema,
     read: (value, place) => {
       const target = path.resolve(path.dirname(place.file), read(value, place));
+      if (place.mayLook?.(target) === false) return target;
       const stat = fs.statSync(target, { throwIfNoEntry: false });
       if (!stat && kind !== 'new folder') refuse(place, `${target} does not exist`, 'Correct the path.');
       if (stat && kind !== 'file or folder' && stat.isDirectory() !== (kind !== 'file')) {

@@ -40,7 +40,7 @@ const training = (id: string, steps: number) =>
 
 describe('jobs', () => {
   it('a whole amplification from the palette’s command, told as it goes, never blocking the window', async () => {
-    const { jobs } = await api();
+    const { jobs, catalogue } = await api();
     fs.rmSync(smallRun(), { recursive: true });
     const seen = new Map<string, Set<string>>();
     const listener = jobs.onChange((job) => {
@@ -48,6 +48,9 @@ describe('jobs', () => {
       if (job.stage) stages.add(job.stage);
       seen.set(job.id, stages);
     });
+    let listed = 0;
+    const lists = catalogue.onChange(() => listed++);
+    const began = Date.now();
     const delays: IntervalHistogram = monitorEventLoopDelay({ resolution: 5 });
     delays.enable();
     // It asks what it costs: nobody answers here.
@@ -59,6 +62,10 @@ describe('jobs', () => {
     const last = await ended(job.id);
     delays.disable();
     listener.dispose();
+    lists.dispose();
+    // With the side bar closed: at beginnings, ends and artefacts, and every ten seconds while records grow.
+    const most = 15 + (Date.now() - began) / 5000;
+    assert.ok(listed > 0 && listed < most, `the runs were listed ${listed} times`);
     assert.equal(last.state, 'finished', last.error ?? '');
     assert.deepEqual([...seen.get(job.id)!], ['generate', 'localize', 'mask', 'amplify', 'evaluate']);
     assert.ok(last.stages.every(({ status }) => status === 'finished'));

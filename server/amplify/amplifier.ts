@@ -2,6 +2,7 @@ import type { Signal } from '../control.ts';
 import type { Overlay } from '../model/overlay.ts';
 import { overlayParameters, weightDecayed } from '../model/overlay.ts';
 import { Adam } from '../optimize/adam.ts';
+import { bytesOf, packState, setBytes, unpackState } from '../optimize/state.ts';
 import type { Rng } from '../random.ts';
 import { breached, type GuardOptions, type Observation } from './guard.ts';
 import { halfStep } from './half.ts';
@@ -228,42 +229,29 @@ export class Amplifier {
 
   /** Everything that the next step depends on. */
   save(): Uint8Array {
-    const head = new TextEncoder().encode(
-      JSON.stringify({
-        step: this.step,
-        ended: this.ended,
-        stale: this.stale,
-        base: this.base,
-        best: { step: this.best.step, accuracy: this.best.accuracy },
-      }),
-    );
-    const arrays = [...this.values, ...this.best.values].map(
-      (v) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength),
-    );
-    const parts = [new Uint8Array(Uint32Array.of(head.length).buffer), head, ...arrays, this.adam.save()];
-    return Buffer.concat(parts);
+    const { step, ended, stale, base, best } = this;
+    const head = { step, ended, stale, base, best: { step: best.step, accuracy: best.accuracy } };
+    return packState(head, [...[...this.values, ...best.values].map(bytesOf), this.adam.save()]);
   }
 
   restore(bytes: Uint8Array): void {
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const length = view.readUInt32LE(0);
-    const head = JSON.parse(view.toString('utf8', 4, 4 + length));
-    this.step = head.step;
-    this.ended = head.ended;
-    this.stale = head.stale;
-    this.base = head.base;
-    let at = 4 + length;
-    const read = (into: Float32Array) => {
-      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(
-        view.subarray(at, at + into.byteLength),
-      );
-      at += into.byteLength;
-    };
-    this.best = { ...head.best, values: this.values.map((v) => new Float32Array(v.length)) };
-    this.values.forEach(read);
-    this.best.values.forEach(read);
-    this.adam.restore(view.subarray(at));
+    const { head, parts } = unpackState<SavedTraining>(bytes);
+    const { step, ended, stale, base, best } = head;
+    Object.assign(this, { step, ended, stale, base });
+    this.best = { ...best, values: this.values.map((v) => new Float32Array(v.length)) };
+    [...this.values, ...this.best.values].forEach((into, i) => {
+      setBytes(into, parts[i]!);
+    });
+    this.adam.restore(parts.at(-1)!);
   }
+}
+
+interface SavedTraining {
+  step: number;
+  ended: boolean;
+  stale: number;
+  base: Observation | null;
+  best: { step: number; accuracy: number };
 }
 
 /** Scales gradients so that their norm, taken over all of them, is at most `norm` (torch's clip_grad_norm_). */

@@ -1,5 +1,7 @@
 import type { Signal } from '../control.ts';
+import { InputError } from '../errors.ts';
 import { Adam } from '../optimize/adam.ts';
+import { bytesOf, packState, setBytes, unpackState } from '../optimize/state.ts';
 import { Rng } from '../random.ts';
 import type { MaskSteps, TokenPairing } from './step.ts';
 
@@ -45,11 +47,29 @@ export const isSelected = (m: number): boolean => m > 0.5;
 
 const countSelected = (mask: Float32Array): number => mask.reduce((n, m) => n + Number(isSelected(m)), 0);
 
+/** Whom learning tells, and what an interrupted one goes on from. */
+export interface DcmHooks<P = DcmProgress> {
+  signal: Signal;
+  onProgress?: (progress: P) => void;
+  /** Of an earlier session that was interrupted: it goes on where that one had come to, to the same mask. */
+  saved?: Uint8Array | null;
+  /** Gets the state after every epoch. */
+  save?: (state: Uint8Array) => void;
+}
+
+/** State after an epoch, beside the mask and the optimiser's. */
+interface SavedEpoch {
+  epoch: number;
+  selected: number;
+  unchanged: number;
+  done: number;
+}
+
 /** Learn one real number in [0, 1] per component; the circuit is what rounds to 1. */
 export async function learnMask(
   steps: MaskSteps,
   options: DcmOptions,
-  { signal, onProgress }: { signal: Signal; onProgress?: (progress: DcmProgress) => void },
+  { signal, onProgress, saved, save }: DcmHooks,
 ): Promise<LearnedMask> {
   const { size } = steps.space;
   const mask = new Float32Array(size).fill(1);
@@ -62,7 +82,15 @@ export async function learnMask(
   let selected = size;
   let unchanged = 0;
   let done = 0;
-  for (let epoch = 0; epoch < options.epochs; epoch++) {
+  let first = 0;
+  if (saved) {
+    const { head, parts } = unpackState<SavedEpoch>(saved);
+    ({ selected, unchanged, done } = head);
+    first = head.epoch + 1;
+    setBytes(mask, parts[0]!);
+    adam.restore(parts[1]!);
+  }
+  for (let epoch = first; epoch < options.epochs; epoch++) {
     const order = steps.pairs.map((_, i) => i);
     rng.fork(`epoch ${epoch}`).shuffle(order);
     const rate = options.learningRate * 0.9 ** Math.floor(epoch / 5);
@@ -100,6 +128,8 @@ export async function learnMask(
       if (unchanged >= patience && selected < size)
         return { mask, selected, steps: done, epochs: epoch + 1, converged: true };
     }
+    const state: SavedEpoch = { epoch, selected, unchanged, done };
+    save?.(packState(state, [bytesOf(mask), adam.save()]));
   }
   return { mask, selected, steps: done, epochs: options.epochs, converged: false };
 }
@@ -110,34 +140,68 @@ export interface BudgetTrial {
   selected: number;
 }
 
+type Trained = LearnedMask & { lambda: number };
+
+/** State of a search: the trainings that have ended, which of them is the best, and after its mask the state of the one at work. */
+interface SavedSearch {
+  finished: Omit<Trained, 'mask'>[];
+  best: number | null;
+}
+
 /**
  * Learn the mask that selects as many components as a budget allows: lambda is doubled or halved until two values
  * bracket the budget, then bisected on a log scale.
  * @param budget components at most
  * @returns the mask with the most components within the budget, and every lambda tried
+ * @throws InputError where no lambda tried selects any number within the budget
  */
 export async function learnMaskWithin(
   steps: MaskSteps,
   budget: number,
   options: DcmOptions,
-  hooks: { signal: Signal; onProgress?: (progress: DcmProgress & { lambda: number }) => void },
-): Promise<LearnedMask & { lambda: number; trials: BudgetTrial[] }> {
+  hooks: DcmHooks<DcmProgress & { lambda: number }>,
+): Promise<Trained & { trials: BudgetTrial[] }> {
   const trials: BudgetTrial[] = [];
-  const fitting: (LearnedMask & { lambda: number })[] = [];
-  const best = () =>
-    fitting.reduce<(LearnedMask & { lambda: number }) | null>(
-      (a, b) => (a && a.selected >= b.selected ? a : b),
-      null,
-    );
-  const attempt = async (lambda: number) => {
+  const saved = hooks.saved ? unpackState<SavedSearch>(hooks.saved) : null;
+  const finished: SavedSearch['finished'] = [];
+  let best = null as Trained | null;
+  const save = (atWork: readonly Uint8Array[]) => {
+    const { lambda, mask } = best ?? {};
+    const at = finished.findIndex((trained) => trained.lambda === lambda);
+    const state: SavedSearch = { finished, best: best && at };
+    hooks.save?.(packState(state, [...(mask ? [bytesOf(mask)] : []), ...atWork]));
+  };
+  const replayed = saved?.head.finished.length ?? 0;
+  const train = async (lambda: number): Promise<Trained> => {
+    const at = trials.length;
+    if (saved && at < replayed) {
+      const mask = new Float32Array(steps.space.size);
+      // Only the best of them is asked for its mask.
+      if (saved.head.best === at) setBytes(mask, saved.parts[0]!);
+      return { ...saved.head.finished[at]!, mask };
+    }
+    const interrupted = at === replayed ? saved?.parts[saved.head.best === null ? 0 : 1] : null;
     const learned = await learnMask(
       steps,
       { ...options, lambda },
-      { signal: hooks.signal, onProgress: (progress) => hooks.onProgress?.({ ...progress, lambda }) },
+      {
+        signal: hooks.signal,
+        onProgress: (progress) => hooks.onProgress?.({ ...progress, lambda }),
+        saved: interrupted ?? null,
+        save: (state) => save([state]),
+      },
     );
-    trials.push({ lambda, selected: learned.selected });
-    if (learned.selected > 0 && learned.selected <= budget) fitting.push({ ...learned, lambda });
-    return learned.selected;
+    return { ...learned, lambda };
+  };
+  const attempt = async (lambda: number) => {
+    const learned = await train(lambda);
+    const { mask: _, ...figures } = learned;
+    const { selected } = figures;
+    trials.push({ lambda, selected });
+    finished.push(figures);
+    if (selected <= budget && selected > (best?.selected ?? 0)) best = learned;
+    if (trials.length > replayed) save([]);
+    return selected;
   };
   let low = options.lambda;
   let high = options.lambda;
@@ -149,17 +213,19 @@ export async function learnMaskWithin(
     else [low, high] = [high, high * factor];
     count = await attempt(factor < 1 ? low : high);
   }
-  for (let i = 0; i < 4 && high / low > 1.05 && best()?.selected !== budget; i++) {
+  for (let i = 0; i < 4 && high / low > 1.05 && best?.selected !== budget; i++) {
     const middle = Math.sqrt(low * high);
     if (within(await attempt(middle))) high = middle;
     else low = middle;
   }
-  const chosen = best();
-  if (!chosen) {
-    const least = Math.min(...trials.map((t) => t.selected));
-    throw new Error(
-      `no lambda from ${trials[0]!.lambda} to ${high} selects 1 to ${budget} components (least ${least})`,
+  if (!best) {
+    const range = (of: readonly number[]) => `${Math.min(...of)} to ${Math.max(...of)}`;
+    const tried = `from ${range(trials.map((t) => t.lambda))} (they select ${range(trials.map((t) => t.selected))})`;
+    throw new InputError(
+      '--budget',
+      `no lambda tried selects 1 to ${budget} components, ${tried}`,
+      'Raise it, allow more --epochs, or give a --lambda in its place.',
     );
   }
-  return { ...chosen, trials };
+  return { ...best, trials };
 }

@@ -16,6 +16,7 @@ import { trainingGraph } from '../model/graphs.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { f32, i64 } from '../onnx/session.ts';
 import { PairLoss } from '../optimize/pair-loss.ts';
+import { bytesOf, packState, setBytes, unpackState } from '../optimize/state.ts';
 import type { Rng } from '../random.ts';
 
 /** Gradients of whole matrices are held for as many layers at a time as fit in this. */
@@ -35,6 +36,7 @@ export interface FisherOptions {
  * want it changed and the control text does not depend on it.
  * @param runner has the pairs' shared prefix; `plain` has none and runs the control text
  * @param control token ids of plain control sequences, at least 2 tokens each
+ * @param saved of an earlier session that was interrupted, as `save` got it after every group of layers
  * @returns flat by ComponentSpace
  */
 export async function fisherScores(
@@ -47,19 +49,35 @@ export async function fisherScores(
     rng,
     signal,
     onProgress,
-  }: { plain: Runner; rng: Rng; signal: Signal; onProgress?: (done: number, total: number) => void },
+    saved,
+    save,
+  }: {
+    plain: Runner;
+    rng: Rng;
+    signal: Signal;
+    onProgress?: (done: number, total: number) => void;
+    saved?: Uint8Array | null;
+    save?: (state: Uint8Array) => void;
+  },
 ): Promise<Float32Array> {
   const { model } = runner;
   const space = new ComponentSpace(model.config);
   const gradient2 = new Float64Array(space.size);
   const fisher = new Float64Array(space.size);
+  let first = 0;
+  if (saved) {
+    const { head, parts } = unpackState<{ layers: number }>(saved);
+    first = head.layers;
+    setBytes(gradient2, parts[0]!);
+    setBytes(fisher, parts[1]!);
+  }
   const bytesPerLayer = componentKinds.reduce((sum, kind) => {
     const [out, width] = model.tensors(tensorOf(model.arch, kind, 0)).shape as [number, number];
     return sum + 4 * out * width;
   }, 0);
   const layersAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / bytesPerLayer));
   const groups: number[][] = [];
-  for (let layer = 0; layer < space.layers; layer += layersAtOnce) {
+  for (let layer = first; layer < space.layers; layer += layersAtOnce) {
     groups.push(Array.from({ length: Math.min(layersAtOnce, space.layers - layer) }, (_, i) => layer + i));
   }
   const total = groups.length * 2;
@@ -87,6 +105,7 @@ export async function fisherScores(
     for (const { kind, layer, tensor } of tensors) {
       addByComponent(fisher, perRow.get(tensor)!, kind, layer, model.arch, space);
     }
+    save?.(packState({ layers: layers.at(-1)! + 1 }, [bytesOf(gradient2), bytesOf(fisher)]));
     onProgress?.(++done, total);
   }
   const scores = new Float32Array(space.size);

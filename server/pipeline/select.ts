@@ -19,6 +19,12 @@ export interface Selection {
   trials: { lambda: number; selected: number }[];
 }
 
+/** What an interrupted selection goes on from, and where its state goes. */
+export interface SelectionState {
+  saved?: Uint8Array | null;
+  save?: (state: Uint8Array) => void;
+}
+
 /** Stage 2: choose the circuit from pairs, by the paper's mask or by gradient over Fisher information. */
 export async function selectCircuit(
   { model, signal, emit }: StageContext,
@@ -27,6 +33,7 @@ export async function selectCircuit(
   controlText: readonly (readonly number[])[],
   settings: MaskSettings,
   seed: number,
+  state: SelectionState = {},
 ): Promise<Selection> {
   const space = new ComponentSpace(model.config);
   if (settings.select === 'fisher') {
@@ -37,6 +44,7 @@ export async function selectCircuit(
       rng: new Rng(seed).fork('fisher'),
       signal,
       onProgress: (done, total) => emit({ event: 'progress', stage: 'mask', done, total, unit: 'passes' }),
+      ...state,
     });
     const chosen = new Set(topComponents(scores, budget));
     return {
@@ -82,7 +90,7 @@ export async function selectCircuit(
     });
   };
   if (settings.budget === null) {
-    const learned = await learnMask(steps, options, { signal, onProgress });
+    const learned = await learnMask(steps, options, { signal, onProgress, ...state });
     return {
       circuit: space.circuit((i) => isSelected(learned.mask[i]!)),
       method: 'dcm',
@@ -93,7 +101,7 @@ export async function selectCircuit(
     };
   }
   const budget = budgetCount(settings.budget, space.size);
-  const learned = await learnMaskWithin(steps, budget, options, { signal, onProgress });
+  const learned = await learnMaskWithin(steps, budget, options, { signal, onProgress, ...state });
   return {
     circuit: space.circuit((i) => isSelected(learned.mask[i]!)),
     method: 'dcm',

@@ -77,6 +77,30 @@ describe('stage by stage, each from the files of the one before', () => {
     expect(readJson('dcm', 'mask.json')).toMatchObject({ method: 'dcm', lambda: 0.5 });
   });
 
+  test('a mask that is interrupted while it is trained goes on from there and ends as if nothing had been', async () => {
+    const dcm = ['mask', ...model, ...pairs, '--select', 'dcm', '--budget', '20', '--epochs', '40'];
+    const search = [...dcm, '--mask-lr', '0.05'];
+    const straight = await events([...search, '--out', at('search')]);
+    const epochs = straight.filter((event) => event.kind === 'mask').length;
+    const stopped = await cca([...search, '--json', '--out', at('stopped')], {
+      kill: { signal: 'SIGKILL', when: '"kind":"mask","lambda":0.01,"epoch":5' },
+    });
+    expect(stopped.code).toBeNull();
+    const rest = await events([...search, '--out', at('stopped')]);
+    expect(rest.filter((event) => event.kind === 'mask').length).toBeLessThanOrEqual(epochs - 4);
+    expect(fs.readFileSync(at('stopped', 'mask.json'))).toEqual(fs.readFileSync(at('search', 'mask.json')));
+    expect(readJson('search', 'mask.json').trials.length).toBeGreaterThan(1);
+  });
+
+  test('a budget that no lambda meets is told in one line', async () => {
+    const dcm = ['mask', ...model, ...pairs, '--select', 'dcm', '--budget', '3', '--epochs', '1'];
+    const { code, stderr } = await cca([...dcm, '--quiet', '--out', at('unmet')]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^cca mask: --budget: no lambda tried selects 1 to 3 components, from 0\.01 to .*\n$/,
+    );
+  });
+
   test('amplify', async () => {
     const inputs = [
       '--mask',

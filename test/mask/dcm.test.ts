@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { neverAborted as signal } from '../../server/control.ts';
+import { Cancelled, InputError } from '../../server/errors.ts';
 import { Runner } from '../../server/generate/forward.ts';
 import {
   type DcmOptions,
@@ -86,6 +87,61 @@ describe('llama-tied', () => {
       expect(found.mask).toEqual(alone.mask);
     }
   });
+
+  test('a training that was interrupted goes on from its last epoch, to the same bits', async () => {
+    const options = { ...cases.fast, seed };
+    const states: Uint8Array[] = [];
+    const epochs = new Set<number>();
+    const whole = await learnMask(steps, options, {
+      signal,
+      onProgress: ({ epoch }) => epochs.add(epoch),
+      save: (state) => states.push(Uint8Array.from(state)),
+    });
+    expect(states.length).toBeGreaterThan(2);
+    for (const [done, saved] of states.entries()) {
+      const rest = new Set<number>();
+      const resumed = await learnMask(steps, options, {
+        signal,
+        saved,
+        onProgress: ({ epoch }) => rest.add(epoch),
+      });
+      expect(resumed).toEqual(whole);
+      expect([...rest]).toEqual([...epochs].slice(done + 1));
+    }
+  });
+
+  test('a search that was interrupted again and again tries no lambda twice, and finds the same', async () => {
+    const options = { ...cases.fast, learningRate: 0.2, batch: 6, epochs: 8, seed, lambda: 0.002 };
+    const epochs: string[] = [];
+    const whole = await learnMaskWithin(steps, 40, options, {
+      signal,
+      onProgress: ({ lambda, epoch }) => epochs.push(`${lambda} ${epoch}`),
+    });
+    const seen: string[] = [];
+    let saved: Uint8Array | null = null;
+    let found = null;
+    for (let sessions = 0; !found; sessions++) {
+      expect(sessions).toBeLessThan(epochs.length);
+      const stop = { aborted: false };
+      let saves = 0;
+      const hooks = {
+        signal: stop,
+        saved,
+        onProgress: ({ lambda, epoch }: DcmProgress & { lambda: number }) => seen.push(`${lambda} ${epoch}`),
+        save: (state: Uint8Array) => {
+          saved = Uint8Array.from(state);
+          // Sessions of one, two and three saves, which end after an epoch or between two trainings.
+          if (++saves > sessions % 3) stop.aborted = true;
+        },
+      };
+      found = await learnMaskWithin(steps, 40, options, hooks).catch((error) => {
+        if (error instanceof Cancelled) return null;
+        throw error;
+      });
+    }
+    expect(found).toEqual(whole);
+    expect(seen).toEqual(epochs);
+  });
 });
 
 describe('search for a budget where each component adds a known share to the margin', () => {
@@ -130,5 +186,6 @@ describe('search for a budget where each component adds a known share to the mar
 
   test('a lambda that selects none is no answer', async () => {
     await expect(search(5, 1000)).rejects.toThrow('1 to 5 components');
+    await expect(search(5, 1000)).rejects.toThrow(InputError);
   });
 });

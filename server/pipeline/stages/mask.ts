@@ -53,6 +53,7 @@ export async function maskStage(
   const modelHash = await model.checkpoint.hash();
   if (!stage.finished) {
     const space = new ComponentSpace(model.config);
+    let saves = stage.state?.step ?? 0;
     const selection = await selectCircuit(
       context,
       await makeRunners(
@@ -63,6 +64,10 @@ export async function maskStage(
       controlText,
       settings,
       seed,
+      {
+        saved: stage.state?.bytes ?? null,
+        save: (state) => stage.saveState(++saves, state),
+      },
     );
     const file = makeMaskFile(space, selection.circuit, selection.values, {
       model: modelHash,

@@ -50,8 +50,9 @@ describe('llama-tied', () => {
     );
     seen.forEach(({ loss, margin, mask }, i) => {
       const step = expected[i]!;
-      expect(Math.abs(loss - step.loss), `loss ${i}`).toBeLessThan(5e-5);
-      expect(Math.abs(margin - step.margin), `margin ${i}`).toBeLessThan(5e-5);
+      // Losses and margins of up to 8, in float32 that is summed in another order, over up to 41 steps.
+      expect(Math.abs(loss - step.loss), `loss ${i}`).toBeLessThan(1e-4);
+      expect(Math.abs(margin - step.margin), `margin ${i}`).toBeLessThan(1e-4);
       expect(maxAbs(mask, step.mask), `mask ${i}`).toBeLessThan(5e-5);
     });
     const last = expected.at(-1)!;

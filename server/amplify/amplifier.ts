@@ -88,6 +88,7 @@ export class Amplifier {
   private base: Observation | null = null;
   private best: { step: number; accuracy: number; values: Float32Array[] };
   private ended = false;
+  private asked = false;
 
   /**
    * @param overlay what is trained, in place; its values at the start are step 0
@@ -119,9 +120,14 @@ export class Amplifier {
     this.best = { step: 0, accuracy: -1, values: this.values.map((v) => v.slice()) };
   }
 
-  /** All steps done, or the guard ended it. */
+  /** All steps done, or the guard, the patience or the user ended it. */
   get done(): boolean {
     return this.ended || this.step >= this.options.steps;
+  }
+
+  /** It ended before its last step because it was asked to. */
+  get endedAsAsked(): boolean {
+    return this.asked;
   }
 
   /** Steps that training takes unless the guard ends it. */
@@ -151,7 +157,11 @@ export class Amplifier {
     this.best.accuracy = this.options.keep === 'first' ? -1 : base.accuracy;
   }
 
-  async advance(signal: Signal): Promise<StepReport> {
+  /**
+   * Takes one step.
+   * @param askedToEnd whether training is to end with this step; it is then validated as any last step is
+   */
+  async advance(signal: Signal, askedToEnd: () => boolean = () => false): Promise<StepReport> {
     const { options } = this;
     const result = await this.objective.step(
       this.overlay,
@@ -176,7 +186,7 @@ export class Amplifier {
     const finite = Number.isFinite(result.loss) && this.values.every((v) => v.every(Number.isFinite));
     let observation: Observation | null = null;
     let breach = finite ? null : 'the loss is no longer a finite number';
-    if (finite && this.validates()) {
+    if (finite && (this.validates() || askedToEnd())) {
       observation = await this.observe(this.overlay);
       breach = breached(this.base!, observation, result.klControl, options.guard);
       // A tie goes to the later step: its margin is larger at the same accuracy.
@@ -194,6 +204,9 @@ export class Amplifier {
       }
     }
     this.ended = breach !== null || (!!options.patience && this.stale >= options.patience);
+    // Not after a step that nobody has judged: the next one is validated and may be the best.
+    this.asked = !this.done && observation !== null && askedToEnd();
+    this.ended ||= this.asked;
     const { loss, margin, klControl, klTraces } = result;
     return { step: this.step, loss, margin, klControl, klTraces, observation, breach, best: this.best.step };
   }
@@ -229,15 +242,15 @@ export class Amplifier {
 
   /** Everything that the next step depends on. */
   save(): Uint8Array {
-    const { step, ended, stale, base, best } = this;
-    const head = { step, ended, stale, base, best: { step: best.step, accuracy: best.accuracy } };
+    const { step, ended, asked, stale, base, best } = this;
+    const head = { step, ended, asked, stale, base, best: { step: best.step, accuracy: best.accuracy } };
     return packState(head, [...[...this.values, ...best.values].map(bytesOf), this.adam.save()]);
   }
 
   restore(bytes: Uint8Array): void {
     const { head, parts } = unpackState<SavedTraining>(bytes);
-    const { step, ended, stale, base, best } = head;
-    Object.assign(this, { step, ended, stale, base });
+    const { step, ended, asked, stale, base, best } = head;
+    Object.assign(this, { step, ended, asked, stale, base });
     this.best = { ...best, values: this.values.map((v) => new Float32Array(v.length)) };
     [...this.values, ...this.best.values].forEach((into, i) => {
       setBytes(into, parts[i]!);
@@ -249,6 +262,7 @@ export class Amplifier {
 interface SavedTraining {
   step: number;
   ended: boolean;
+  asked: boolean;
   stale: number;
   base: Observation | null;
   best: { step: number; accuracy: number };

@@ -162,7 +162,12 @@ export class JobEvents {
 }
 
 /** Fields of a job at which nothing is at work. */
-export const AT_REST = { stage: null, stageRemaining: null, remaining: null } as const;
+export const AT_REST = {
+  stage: null,
+  stageRemaining: null,
+  remaining: null,
+  endingTraining: false,
+} as const;
 
 /** A training step as the editor draws it. */
 export function stepPoint(report: StepReport): StepPoint {

@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts';
 import type { ServerOptions } from '../protocol/engine.ts';
 import type { JobSpec, JobState } from '../protocol/jobs.ts';
 import { withFileErrors } from '../runs/atomic.ts';
+import { askToEndTraining, forgetEndOfTraining } from '../runs/end-request.ts';
 import { lockHolder } from '../runs/lock.ts';
 import { commandLine, planJob } from './command-line.ts';
 import { JobFolder, type JobRecord, newJobId } from './job-folder.ts';
@@ -66,6 +67,8 @@ export class Supervisor {
       started: now.getTime(),
     };
     const folder = new JobFolder(path.join(this.root, record.id));
+    // What an earlier job of the run was asked for is not this one's.
+    forgetEndOfTraining(run);
     withFileErrors(folder.path, () => folder.create(record));
     this.observe();
     const cwd = workingFolder(spec.experiment);
@@ -107,6 +110,19 @@ export class Supervisor {
     for (const job of [...this.jobs.values()]) {
       if (job.ended && job.record.run === path.resolve(run)) this.forget(job.record.id);
     }
+  }
+
+  /**
+   * Asks a job's training to end early, its best step kept; the job then goes on to its next stage.
+   * @throws InputError where it is not there, or trains nothing now
+   */
+  endTraining(id: string): void {
+    const job = this.find(id);
+    const { state, stage } = job.state;
+    if (state !== 'running' || stage !== 'amplify')
+      throw new InputError(`job ${id}`, 'is not training now', 'Ask while its training is under way.');
+    askToEndTraining(job.record.run);
+    void job.look();
   }
 
   /** Takes an ended job off the list. @throws InputError where it is not there, or still works */

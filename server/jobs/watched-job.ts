@@ -2,6 +2,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InputError } from '../errors.ts';
 import type { JobState, StepPoint } from '../protocol/jobs.ts';
+import { askedToEndTraining } from '../runs/end-request.ts';
 import { lockHolder, takeLock } from '../runs/lock.ts';
 import { isAlive } from '../runs/process-identity.ts';
 import { resumed } from './command-line.ts';
@@ -120,6 +121,13 @@ export class WatchedJob {
     this.tellChanged.call();
   }
 
+  private noteEndingTraining(): void {
+    const ending = askedToEndTraining(this.record.run);
+    if (ending === this.state.endingTraining) return;
+    this.state.endingTraining = ending;
+    this.tellChanged.call();
+  }
+
   close(): void {
     this.closed = true;
     this.rest();
@@ -132,6 +140,7 @@ export class WatchedJob {
     const { ending } = this.events;
     if (ending && ending !== 'crashed') return this.end(ending, this.events.error);
     if (this.folder.cancelled) this.noteCancelling();
+    this.noteEndingTraining();
     const process = this.folder.process();
     if (!process) {
       const late = Date.now() - this.record.started > UNSTARTED_MS;

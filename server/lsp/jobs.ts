@@ -35,6 +35,10 @@ export function answerJobs(services: Services): void {
     services.jobs().cancel(id);
     return null;
   });
+  answers.on(protocol.endTraining, idOnly, ({ id }) => {
+    services.jobs().endTraining(id);
+    return null;
+  });
   answers.on(protocol.list, check.nothing, () => services.jobs().list());
   answers.on(protocol.forget, idOnly, ({ id }) => {
     services.jobs().forget(id);

@@ -39,7 +39,8 @@ export interface Report {
     lambda: number | null;
   };
   pairs: { pairs: number; completions: number; naiveCompletions: number };
-  training: { steps: number; best: number; breach: string | null };
+  /** `asked`: the user ended it before its last step. */
+  training: { steps: number; best: number; breach: string | null; asked: boolean };
   /** What the settings take over from the reference code; empty for the other presets. */
   quirks: Quirk[];
   stages: Record<string, { seconds: number }>;

@@ -170,7 +170,12 @@ export async function runAll(
       completions: located.completions,
       naiveCompletions: located.naiveCompletions,
     },
-    training: { steps: trained.steps, best: trained.best, breach: trained.breach },
+    training: {
+      steps: trained.steps,
+      best: trained.best,
+      breach: trained.breach,
+      asked: trained.asked,
+    },
     quirks: quirksOf(settings),
     stages: seconds,
     variants: {},

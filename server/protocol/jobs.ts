@@ -63,6 +63,8 @@ export interface JobState {
   /** Milliseconds since the epoch. */
   started: number;
   ended: number | null;
+  /** The training was asked to end early and has not yet. */
+  endingTraining: boolean;
   /** Times that its process crashed and was started again. */
   restarts: number;
   device: string | null;
@@ -71,6 +73,8 @@ export interface JobState {
 export const start = request<JobSpec, JobState>('cca/jobs/start');
 /** Asks a job to stop; what it has finished is kept. */
 export const cancel = request<{ id: string }, null>('cca/jobs/cancel');
+/** Asks the training under way to end with its present step; its best step becomes the patch, and the job goes on. */
+export const endTraining = request<{ id: string }, null>('cca/jobs/endTraining');
 /** Jobs of this workspace, newest first, including those that another window or an earlier session started. */
 export const list = request<null, JobState[]>('cca/jobs/list');
 /** Takes an ended job off the list; its run folder stays. */

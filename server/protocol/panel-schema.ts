@@ -120,6 +120,7 @@ const job = object<JobState>({
   figures: record(number),
   started: number,
   ended: nullable(number),
+  endingTraining: boolean,
   restarts: count,
   device: nullable(string),
 });
@@ -220,7 +221,8 @@ const fromPanel: Members<FromPanel> = {
   purpose: { component: count },
   openPair: { pair: string, trace: nullable(string) },
   train: { selected: list(count), choices },
-  stop: { job: string },
+  endTraining: { job: string },
+  cancel: { job: string },
   saveSelection: { selected: list(count) },
   removeSelection: { name: string },
   openReport: {},

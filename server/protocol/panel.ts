@@ -74,8 +74,9 @@ export type FromPanel =
   | { type: 'purpose'; component: number }
   | { type: 'openPair'; pair: string; trace: string | null }
   | { type: 'train'; selected: number[]; choices: TrainingChoices }
-  /** Stop and keep the best step so far. */
-  | { type: 'stop'; job: string }
+  /** End the training, keep the best step so far and go on to the evaluation. */
+  | { type: 'endTraining'; job: string }
+  | { type: 'cancel'; job: string }
   | { type: 'saveSelection'; selected: number[] }
   | { type: 'removeSelection'; name: string }
   | { type: 'openReport' }

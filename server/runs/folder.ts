@@ -10,12 +10,16 @@ import { replay } from './replay.ts';
 export const JOURNAL_NAME = 'journal.jsonl';
 /** Mean attribution of the run's pairs, kept for the editor: derived, so it goes with the run and is in no journal. */
 export const ATTRIBUTION_NAME = 'attribution.bin';
+/** Asks the training that is under way to end early; who asks is another process than the run's writer. */
+export const END_TRAINING_NAME = 'end-training.json';
 /** Names that an atomic write leaves behind when it is killed. */
 const TEMPORARY = /^\.tmp-\d+-[0-9a-f]+$/;
 
 /** True for the files that every run folder has; no stage may write them. */
 export function isOwnName(name: string): boolean {
-  return [MANIFEST_NAME, JOURNAL_NAME, ...LOCK_NAMES].includes(name) || TEMPORARY.test(name);
+  return (
+    [MANIFEST_NAME, JOURNAL_NAME, END_TRAINING_NAME, ...LOCK_NAMES].includes(name) || TEMPORARY.test(name)
+  );
 }
 
 /** InputError when the folder holds files and no manifest: it belongs to somebody else. */
@@ -41,7 +45,7 @@ export function removeTemporaries(folder: string): void {
  */
 export function removeWork(folder: string): void {
   const journal = path.join(folder, JOURNAL_NAME);
-  removeNames(folder, [...replay(readEvents(journal)).names, ATTRIBUTION_NAME]);
+  removeNames(folder, [...replay(readEvents(journal)).names, ATTRIBUTION_NAME, END_TRAINING_NAME]);
   withFileErrors(journal, () => fs.rmSync(journal, { force: true }));
 }
 

@@ -203,7 +203,9 @@ export class CircuitPanel {
         this.#post({ type: 'notice', level: 'info', text: `Training into ${path.basename(out)}.` });
         return this.#loadSelections();
       }
-      case 'stop':
+      case 'endTraining':
+        return engine.request(jobs.endTraining, { id: message.job });
+      case 'cancel':
         return engine.request(jobs.cancel, { id: message.job });
       case 'saveSelection':
         return this.#save(message.selected);

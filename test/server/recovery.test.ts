@@ -118,6 +118,28 @@ describe('jobs', () => {
     expect(await editor.ask(jobs.list, null)).toHaveLength(2);
   });
 
+  test('a training that is asked to end keeps its best step, and the job goes on to the evaluation', async () => {
+    const editor = await window('end');
+    const spec = job(experiment, { out: out('ended'), set: { 'amplify.steps': 200 } });
+    const { id } = await editor.ask(jobs.start, spec);
+    const early = await failure(editor.ask(jobs.endTraining, { id }));
+    expect(early).toMatchObject({ code: errorCodes.input });
+    expect(early.message).toMatch(/is not training now/);
+    await editor.when(jobs.steps, ({ id: of, steps }) => of === id && (steps.at(-1)?.step ?? 0) >= 3);
+    await editor.ask(jobs.endTraining, { id });
+    const last = await ended(editor, id);
+    expect(last).toMatchObject({ state: 'finished', error: null, restarts: 0, endingTraining: false });
+    expect(last.stages.map(({ status }) => status)).not.toContain('waiting');
+    const { training } = JSON.parse(fs.readFileSync(path.join(out('ended'), 'report.json'), 'utf8'));
+    expect(training).toMatchObject({ breach: null, asked: true });
+    expect(training.steps).toBeLessThan(200);
+    const curve = await editor.ask(jobs.curve, { run: out('ended') });
+    expect(curve).toHaveLength(training.steps);
+    expect(training.best).toBe(curve.at(-1)!.best);
+    expect(fs.existsSync(path.join(out('ended'), 'patch.safetensors'))).toBe(true);
+    expect(fs.existsSync(path.join(out('ended'), 'end-training.json'))).toBe(false);
+  });
+
   test('a run that another process writes is refused with its name; bad input fails in one line', async () => {
     const editor = await window('refused');
     const run = out('held');

@@ -766,6 +766,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/jobs/start', { ...job(experiment), until: 'soon' }, 'until'],
     ['cca/jobs/start', { ...job(experiment), set: { a: null } }, 'set.a'],
     ['cca/jobs/cancel', {}, 'id'],
+    ['cca/jobs/endTraining', {}, 'id'],
     ['cca/jobs/forget', { id: 4 }, 'id'],
     ['cca/jobs/estimate', {}, 'experiment'],
     ['cca/jobs/curve', {}, 'run'],

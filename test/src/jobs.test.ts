@@ -51,6 +51,7 @@ const job = (own: Partial<JobState> = {}): JobState => ({
   figures: {},
   started: 0,
   ended: null,
+  endingTraining: false,
   restarts: 0,
   device: 'cpu',
   ...own,

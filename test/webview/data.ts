@@ -65,6 +65,7 @@ export const runningJob: JobState = {
   figures: { loss: 0.14 },
   started: 0,
   ended: null,
+  endingTraining: false,
   restarts: 0,
   device: 'cpu',
 };

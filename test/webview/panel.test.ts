@@ -178,6 +178,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
       'Invert',
       'Save…',
       'Stop, keep best',
+      'Cancel',
       'Step',
       'Open the report',
     ]) {
@@ -297,7 +298,18 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await page.locator('#training').getByText('amplify: 22 of 30 steps · 38 s left').waitFor();
     expect(await start.isDisabled()).toBe(true);
     await page.getByRole('button', { name: 'Stop, keep best' }).click();
-    expect(await sent('stop')).toEqual([{ type: 'stop', job: 'job-1' }]);
+    expect(await sent('endTraining')).toEqual([{ type: 'endTraining', job: 'job-1' }]);
+    expect(await sent('cancel')).toEqual([]);
+    await send({ type: 'job', job: { ...runningJob, endingTraining: true } });
+    await page.locator('#training').getByText('Ending the training; the best step is kept').waitFor();
+    expect(await page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    expect(await sent('cancel')).toEqual([{ type: 'cancel', job: 'job-1' }]);
+    // The patch is written: there is no training to end, but a job to cancel.
+    await send({ type: 'job', job: { ...runningJob, stage: 'evaluate' } });
+    await page.locator('#training').getByText('Running · evaluate').waitFor();
+    expect(await page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
+    expect(await page.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(false);
     await send({ type: 'job', job: { ...runningJob, state: 'failed', error: 'no space left' } });
     await page.locator('#training').getByText('Failed · no space left').waitFor();
     await send({ type: 'trusted', trusted: false });

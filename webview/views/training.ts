@@ -161,7 +161,11 @@ const stateWords: Record<JobState['state'], string> = {
 };
 
 export function jobWords(job: JobState): string {
-  const parts = [stateWords[job.state]];
+  const parts = [
+    job.state === 'running' && job.endingTraining
+      ? 'Ending the training; the best step is kept'
+      : stateWords[job.state],
+  ];
   if (job.stage && isActive(job)) {
     parts.push(`${job.stage}: ${count(job.done)} of ${count(job.total)} ${job.unit}`);
   }
@@ -176,14 +180,18 @@ function progress(store: Store, host: Host): HTMLElement {
   const words = h('span', {});
   const bar = h('progress', { max: 1, 'aria-label': 'Progress of the stage' });
   const stages = h('ol', { class: 'stages', 'aria-label': 'Stages' });
-  const stop = button('Stop, keep best', () => {
+  const post = (type: 'endTraining' | 'cancel') => () => {
     const { job } = store.state;
-    if (job) host.post({ type: 'stop', job: job.id });
-  });
+    if (job) host.post({ type, job: job.id });
+  };
+  const stop = button('Stop, keep best', post('endTraining'));
+  stop.title = 'Ends the training with this step; its best step becomes the patch, which is then evaluated';
+  const cancel = button('Cancel', post('cancel'));
+  cancel.title = 'Stops the job; what is finished is kept, and it can go on from there later';
   const element = h(
     'div',
     { class: 'job' },
-    h('div', { class: 'row' }, ring, words, h('span', { class: 'spring' }), stop),
+    h('div', { class: 'row' }, ring, words, h('span', { class: 'spring' }), stop, cancel),
     bar,
     stages,
   );
@@ -196,7 +204,10 @@ function progress(store: Store, host: Host): HTMLElement {
       show(ring, active);
       show(bar, active);
       show(stop, active);
-      stop.disabled = job.state !== 'running';
+      show(cancel, active);
+      // Before there is a step there is nothing to keep; afterwards the patch is written.
+      stop.disabled = job.state !== 'running' || job.stage !== 'amplify' || job.endingTraining;
+      cancel.disabled = job.state !== 'running';
       setText(words, jobWords(job));
       words.classList.toggle('error', job.state === 'failed');
       bar.value = job.total > 0 ? job.done / job.total : 0;

@@ -31,7 +31,11 @@ export function showReport(report: Report, folder: string): string {
   ];
   const kinds = Object.entries(circuit.byKind).map(([kind, count]) => `${kind} ${count}`);
   const share = `${circuit.components} of ${circuit.total} components (${(100 * circuit.fraction).toFixed(2)} %)`;
-  const ended = training.breach ? `, stopped: ${training.breach}` : '';
+  const ended = training.breach
+    ? `, stopped: ${training.breach}`
+    : training.asked
+      ? ', ended early as asked'
+      : '';
   const facts = [
     ['circuit', `${share}: ${kinds.join(', ')}; ${circuit.weights} weights; chosen by ${circuit.method}`],
     [

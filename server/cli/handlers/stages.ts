@@ -120,7 +120,7 @@ completions: ${completions}${saved}\n`;
       decoding: overrides.evaluate ?? {},
     };
     const summary = await withEngine((engine) => engine.call('amplify', params, listen(io, 'amplify')));
-    const { base, best, steps, breach, weights, curve } = summary;
+    const { base, best, steps, breach, asked, weights, curve } = summary;
     const observed = curve.find((report) => report.step === best)?.observation ?? base;
     const rows = [
       ['validation', percent(base.accuracy), percent(observed.accuracy), String(base.n)],
@@ -131,7 +131,8 @@ completions: ${completions}${saved}\n`;
         String(suite.n),
       ]),
     ];
-    const ended = breach ? `stopped after step ${steps}: ${breach}; ` : '';
+    const why = breach ?? (asked ? 'asked to end' : null);
+    const ended = why ? `stopped after step ${steps}: ${why}; ` : '';
     const kept =
       best === 0
         ? 'no step was better than the base model within the limits'

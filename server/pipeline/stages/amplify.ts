@@ -6,6 +6,7 @@ import type { Delta } from '../../model/overlay.ts';
 import { readPatch, writePatch } from '../../patch/file.ts';
 import { createPatch, type Patch } from '../../patch/patch.ts';
 import { Rng } from '../../random.ts';
+import { askedToEndTraining, forgetEndOfTraining } from '../../runs/end-request.ts';
 import { makeRunners } from '../context.ts';
 import type { AmplifySettings, EvaluateSettings } from '../settings.ts';
 import { baseLines, circuitAmplifier, type TrainingData, weightCount } from '../train.ts';
@@ -16,8 +17,10 @@ export interface AmplifySummary {
   /** The step whose weights the patch has; 0: no step was better than the base model within the guard. */
   best: number;
   steps: number;
-  /** Why training ended early, or null. */
+  /** The limit at which the guard ended it, or null. */
   breach: string | null;
+  /** It ended before its last step because the user asked it to. */
+  asked: boolean;
   weights: number;
   curve: StepReport[];
   seconds: number;
@@ -73,12 +76,15 @@ export async function amplifyStage(
     }
     while (!amplifier.done) {
       const report = await stage.unit(`step ${curve.length + 1}`, async () => ({
-        result: await amplifier.advance(signal),
+        result: await amplifier.advance(signal, () => askedToEndTraining(run.folder)),
       }));
       curve.push(report);
       emit({ event: 'step', report });
       emit({ event: 'progress', stage: name, done: report.step, total: settings.steps, unit: 'steps' });
-      if (report.observation && !amplifier.done) stage.saveState(report.step, amplifier.save());
+      const asked = amplifier.endedAsAsked;
+      if (asked) run.note({ stage: name, endedAsAsked: report.step });
+      // An early end as asked is part of the state: a run that is killed before its patch is written ends there too.
+      if (report.observation && (asked || !amplifier.done)) stage.saveState(report.step, amplifier.save());
     }
     const best = amplifier.rollBack();
     const patch = await createPatch(
@@ -92,10 +98,12 @@ export async function amplifyStage(
       best,
       steps: curve.length,
       breach: curve.at(-1)?.breach ?? null,
+      asked: amplifier.endedAsAsked,
       weights: weightCount(model, circuit, settings.neurons),
       curve,
     };
     stage.finish({ ...summary, seconds: stage.seconds });
+    forgetEndOfTraining(run.folder);
   }
   end();
   return { patch: readPatch(join(run.folder, file)), summary: stage.summary as AmplifySummary };

@@ -50,9 +50,12 @@ export function activate(context: ExtensionContext): Api {
     showProgress(engine, jobs, (job) => tellEnd(engine, job)),
     ...registerCommands(app),
   );
-  const panels = registerPanel(app);
+  const panels = registerPanel(app, {
+    run: () => traces.state()?.run ?? null,
+    openAt: (file, token, column) => traces.openAt(file, token, column),
+  });
   const panelOpen = () => panels.visible;
-  const traces = registerTraces({ context, server: engine, activePatches: patches, panelOpen });
+  const traces: Traces = registerTraces({ context, server: engine, activePatches: patches, panelOpen });
   context.subscriptions.push(
     panels,
     traces.onPivotAttribution((pivot) => panels.showPivot(pivot)),

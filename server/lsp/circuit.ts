@@ -144,17 +144,19 @@ export function answerCircuit(services: Services): void {
         label: labelOf(space.at(component)),
         mask: mask ? valuesOf(space, mask.file)[component]! : null,
         gradient: attribution ? attribution.mean()[component]! : null,
-        served: (attribution?.served(component) ?? []).map(({ pair: index, gradient }) => {
-          const pair = pairs[index]!;
-          return {
-            pair: pair.id,
-            problem: pair.problem_id ?? '',
-            gradient,
-            desired: tokenizer.tokenText(pair.desired),
-            undesired: tokenizer.tokenText(pair.undesired),
-            trace: pair.trace ?? null,
-          };
-        }),
+        served:
+          attribution?.served(component).map(({ pair: index, gradient }) => {
+            const pair = pairs[index]!;
+            return {
+              pair: pair.id,
+              problem: pair.problem_id ?? '',
+              gradient,
+              desired: tokenizer.tokenText(pair.desired),
+              undesired: tokenizer.tokenText(pair.undesired),
+              trace: pair.trace ?? null,
+              token: pair.prefix.length,
+            };
+          }) ?? null,
         rows,
       };
     },

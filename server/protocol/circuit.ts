@@ -52,15 +52,19 @@ export interface Purpose {
   label: string;
   mask: number | null;
   gradient: number | null;
-  /** Pairs that it serves most, best first. */
-  served: {
-    pair: string;
-    problem: string;
-    gradient: number;
-    desired: string;
-    undesired: string;
-    trace: string | null;
-  }[];
+  /** Pairs that it serves most, best first; null while no attribution of the run's pairs is known. */
+  served:
+    | {
+        pair: string;
+        problem: string;
+        gradient: number;
+        desired: string;
+        undesired: string;
+        trace: string | null;
+        /** Index of the pair's pivot in the trace's tokens. */
+        token: number;
+      }[]
+    | null;
   /** Weight rows: tensor name and [first, last]. */
   rows: { tensor: string; first: number; last: number; norm: number; change: number | null }[];
 }

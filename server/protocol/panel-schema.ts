@@ -168,15 +168,18 @@ const purpose = object<Purpose>({
   label: string,
   mask: nullable(number),
   gradient: nullable(number),
-  served: list(
-    object<Purpose['served'][number]>({
-      pair: string,
-      problem: string,
-      gradient: number,
-      desired: string,
-      undesired: string,
-      trace: nullable(string),
-    }),
+  served: nullable(
+    list(
+      object<NonNullable<Purpose['served']>[number]>({
+        pair: string,
+        problem: string,
+        gradient: number,
+        desired: string,
+        undesired: string,
+        trace: nullable(string),
+        token: count,
+      }),
+    ),
   ),
   rows: list(
     object<Purpose['rows'][number]>({
@@ -219,7 +222,7 @@ const fromPanel: Members<FromPanel> = {
   attribute: {},
   stopAttribute: {},
   purpose: { component: count },
-  openPair: { pair: string, trace: nullable(string) },
+  openPair: { pair: string, trace: nullable(string), token: count },
   train: { selected: list(count), choices },
   endTraining: { job: string },
   cancel: { job: string },

@@ -72,7 +72,7 @@ export type FromPanel =
   | { type: 'attribute' }
   | { type: 'stopAttribute' }
   | { type: 'purpose'; component: number }
-  | { type: 'openPair'; pair: string; trace: string | null }
+  | { type: 'openPair'; pair: string; trace: string | null; token: number }
   | { type: 'train'; selected: number[]; choices: TrainingChoices }
   /** End the training, keep the best step so far and go on to the evaluation. */
   | { type: 'endTraining'; job: string }

@@ -5,9 +5,6 @@ import {
   CancellationTokenSource,
   commands,
   type Disposable,
-  Position,
-  Selection,
-  TextEditorRevealType,
   Uri,
   ViewColumn,
   type WebviewPanel,
@@ -33,10 +30,19 @@ const SETTLE_MS = 300;
 
 const same = (a: string, b: string) => path.normalize(a) === path.normalize(b);
 
+/** What a panel needs of the traces in the editor. */
+export interface PanelTraces {
+  /** Run folder that the trace in front is from; null. */
+  run(): string | null;
+  /** Shows a trace's document with the cursor on the pivot at a token, or nearest to it. */
+  openAt(file: string, token: number, column: ViewColumn): Promise<void>;
+}
+
 /** The circuit of one run in a webview: what the page asks for goes to the engine's process, what happens there to the page. */
 export class CircuitPanel {
   readonly run: string;
   readonly #app: App;
+  readonly #traces: PanelTraces;
   readonly #panel: WebviewPanel;
   readonly #subscriptions: Disposable[] = [];
   /** The page listens; what is sent before that is lost. */
@@ -47,8 +53,9 @@ export class CircuitPanel {
   #purpose: CancellationTokenSource | null = null;
   #attribution: CancellationTokenSource | null = null;
 
-  constructor(app: App, panel: WebviewPanel, run: string, closed: () => void) {
+  constructor(app: App, traces: PanelTraces, panel: WebviewPanel, run: string, closed: () => void) {
     this.run = run;
+    this.#traces = traces;
     this.#app = app;
     this.#panel = panel;
     const { webview } = panel;
@@ -194,7 +201,7 @@ export class CircuitPanel {
         return;
       }
       case 'openPair':
-        return this.#openPair(message.pair, message.trace);
+        return this.#openPair(message);
       case 'train': {
         const { selected, choices } = message;
         const out = await train(this.#app, run, this.#experiment, selected, choices);
@@ -237,21 +244,12 @@ export class CircuitPanel {
   }
 
   /** Opens the document of a pair's trace beside the panel, at its pivot. */
-  async #openPair(pair: string, trace: string | null): Promise<void> {
+  async #openPair({ pair, trace, token }: Extract<FromPanel, { type: 'openPair' }>): Promise<void> {
     if (trace === null) throw new Error(`The pair ${pair} does not come from a trace of this run.`);
     const { engine } = this.#app;
     const { file } = await engine.request(traces.open, { run: this.run, trace });
     const column = this.#panel.viewColumn === ViewColumn.One ? ViewColumn.Beside : ViewColumn.One;
-    const editor = await window.showTextDocument(Uri.file(file), { viewColumn: column });
-    const { uri, version } = editor.document;
-    const { pivots } = await engine.request(traces.view, { uri: String(uri), version });
-    const pivot = pivots[0];
-    if (!pivot) return;
-    const at = editor.document.validatePosition(
-      new Position(pivot.range.start.line, pivot.range.start.character),
-    );
-    editor.selection = new Selection(at, at);
-    editor.revealRange(editor.selection, TextEditorRevealType.InCenterIfOutsideViewport);
+    await this.#traces.openAt(file, token, column);
   }
 
   async #save(selected: number[]): Promise<void> {

@@ -1,10 +1,12 @@
 import { commands, type Disposable, ViewColumn, type WebviewPanel, window } from 'vscode';
 import type { ToPanel } from '../../server/protocol/panel.ts';
+import type { RunRow } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
-import { pickRun } from '../commands/pick.ts';
+import { folderOf, pickRun } from '../commands/pick.ts';
 import { type PanelCommand, views } from '../contributions.ts';
 import { failed } from '../notify.ts';
-import { CircuitPanel } from './circuit-panel.ts';
+import { CircuitPanel, type PanelTraces } from './circuit-panel.ts';
+import { meantRun } from './meant-run.ts';
 
 /** A pivot at the cursor of a trace, and the run that the trace is from. */
 export interface ShownPivot {
@@ -25,11 +27,11 @@ export interface Panels extends Disposable {
 }
 
 /** Circuit panels: the command that opens one, and those of before a reload of the window. */
-export function registerPanel(app: App): Panels {
+export function registerPanel(app: App, traces: PanelTraces): Panels {
   const open = new Map<string, CircuitPanel>();
 
   const show = (panel: WebviewPanel, run: string): CircuitPanel => {
-    const made = new CircuitPanel(app, panel, run, () => open.delete(run));
+    const made = new CircuitPanel(app, traces, panel, run, () => open.delete(run));
     open.set(run, made);
     return made;
   };
@@ -42,12 +44,10 @@ export function registerPanel(app: App): Panels {
   const handlers: Record<PanelCommand, (given: unknown) => Promise<void>> = {
     'circuitAmplifier.openCircuit': async (given) => {
       const component = (given as { component?: unknown } | null | undefined)?.component;
-      const { folder } = await pickRun(
-        app,
-        given,
-        'Circuit of which run?',
-        ({ files }) => files.pairs !== null,
-      );
+      const { runs } = await app.catalogue.list();
+      const meant = meantRun(runs, folderOf(given), traces.run());
+      const suits = ({ files }: RunRow) => files.pairs !== null;
+      const { folder } = meant ?? (await pickRun(app, given, 'Circuit of which run?', suits));
       reveal(folder, typeof component === 'number' ? component : null);
     },
   };

@@ -4,7 +4,7 @@ import type { PatchRef } from '../../server/protocol/message.ts';
 import { attribution, open as openTrace } from '../../server/protocol/traces.ts';
 import type { Server } from '../server/server.ts';
 import { type Annotations, NotHere, type Place, type Target } from './annotations.ts';
-import { goTo } from './pivot-steps.ts';
+import { goTo, openAt } from './pivot-steps.ts';
 import { withProgress } from './progress.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
@@ -32,6 +32,8 @@ interface Choice {
 /** What was chosen of a component: a pair's trace, or itself. */
 interface Found {
   trace: string | null;
+  /** The pair's pivot in it. */
+  token: number;
 }
 
 type Item<T> = QuickPickItem & { value: T };
@@ -135,32 +137,36 @@ export class Explain {
   }
 
   async #rows(run: string, known: Purpose): Promise<typeof back | null> {
+    const nothing: Found = { trace: null, token: 0 };
     const panel: Item<Found> = {
       label: '$(type-hierarchy) Show it in the circuit panel',
-      value: { trace: null },
+      value: nothing,
     };
     const rows = known.rows.map(({ tensor, first, last, norm, change }) => ({
       label: `$(table) ${tensor}`,
       description: first === last ? `row ${first}` : `rows ${first} to ${last}`,
       detail: `norm ${norm.toPrecision(3)}${change === null ? '' : `, changed by ${(100 * change).toPrecision(2)} %`}`,
-      value: { trace: null },
+      value: nothing,
     }));
-    const served = known.served.flatMap(({ problem, desired, undesired, gradient, trace }) =>
+    const served = (known.served ?? []).flatMap(({ problem, desired, undesired, gradient, trace, token }) =>
       trace === null
         ? []
         : {
             label: `$(file) ${problem}: ${JSON.stringify(undesired)} → ${JSON.stringify(desired)}`,
             description: `pair that it serves · gradient ${gradient.toPrecision(3)}`,
-            value: { trace },
+            value: { trace, token },
           },
     );
-    const title = `${known.label}: its weight rows and the pairs that it serves`;
+    const pairs = known.served
+      ? 'the pairs that it serves'
+      : 'no pairs: their attribution is not computed yet';
+    const title = `${known.label}: its weight rows and ${pairs}`;
     const found = await pick<Found>(title, [panel, ...rows, ...served], true);
     if (found === back || found === null) return found;
     if (found.trace === null) this.#reveal.fire({ run, component: known.component });
     else {
       const { file } = await this.#server.request(openTrace, { run, trace: found.trace });
-      await this.#editors.show(Uri.file(file));
+      await openAt(this.#editors, Uri.file(file), found.token);
     }
     return null;
   }

@@ -1,4 +1,4 @@
-import { commands, type Event, type ExtensionContext, window, workspace } from 'vscode';
+import { commands, type Event, type ExtensionContext, Uri, type ViewColumn, window, workspace } from 'vscode';
 import type { PatchRef } from '../../server/protocol/message.ts';
 import { config, setConfig } from '../config.ts';
 import { setContext } from '../context.ts';
@@ -17,7 +17,7 @@ import { type Heat, overlays, scales } from './heat.ts';
 import { LegendItem } from './legend-item.ts';
 import { OutputDiffs } from './output-diffs.ts';
 import { OutputDocuments } from './output-documents.ts';
-import { stepPivot } from './pivot-steps.ts';
+import { openAt, stepPivot } from './pivot-steps.ts';
 import { TraceEditors } from './trace-editors.ts';
 
 export interface TracesParts {
@@ -34,6 +34,8 @@ export interface Traces {
   readonly onPivotAttribution: Event<PivotAttribution>;
   /** The user followed a token to a component: the panel shows it. */
   readonly onRevealComponent: Event<Reveal>;
+  /** Shows a trace's document with the cursor on the pivot at a token, or nearest to it. */
+  openAt(file: string, token: number, column?: ViewColumn): Promise<void>;
   readonly flips: Pick<Flips, 'show' | 'open' | 'step'>;
   /** Of the trace in front, and how long things took, in milliseconds; null without one. */
   state(): {
@@ -43,6 +45,8 @@ export interface Traces {
     scored: number;
     total: number;
     problem: string | null;
+    /** Run folder that the trace is from. */
+    run: string | null;
     pivots: number;
     attribution: number | null;
     verdict: string | null;
@@ -149,6 +153,7 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
   return {
     onPivotAttribution: cursor.onDidShow,
     onRevealComponent: explain.onReveal,
+    openAt: (file, token, column) => openAt(editors, Uri.file(file), token, column),
     flips,
     state: () => {
       const trace = editors.active?.trace;
@@ -159,6 +164,7 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
         scored: trace.scores.done,
         total: trace.scores.total,
         problem: trace.problem,
+        run: trace.view?.run ?? null,
         pivots: trace.view?.pivots.length ?? 0,
         attribution: trace.attribution?.token ?? null,
         verdict: trace.diff && verdict(trace.diff.diff),

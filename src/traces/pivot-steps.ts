@@ -1,4 +1,4 @@
-import { Selection, type TextEditor, TextEditorRevealType } from 'vscode';
+import { Selection, type TextEditor, TextEditorRevealType, type Uri, type ViewColumn } from 'vscode';
 import type { DocumentPivot } from '../../server/protocol/traces.ts';
 import { NotHere } from './annotations.ts';
 import { comparePositions } from './ranges.ts';
@@ -10,6 +10,19 @@ export function goTo(editor: TextEditor, { range }: Pick<DocumentPivot, 'range'>
   const selection = new Selection(line, character, line, character);
   editor.selection = selection;
   editor.revealRange(selection, TextEditorRevealType.InCenterIfOutsideViewport);
+}
+
+/** Shows a trace's document with the cursor on the pivot at a token, or the nearest where an annotation has moved it. */
+export async function openAt(
+  editors: TraceEditors,
+  uri: Uri,
+  token: number,
+  column?: ViewColumn,
+): Promise<void> {
+  const shown = await editors.show(uri, column);
+  const pivots = (await shown?.trace.current())?.pivots ?? [];
+  const [pivot] = pivots.toSorted((a, b) => Math.abs(a.token - token) - Math.abs(b.token - token));
+  if (shown && pivot) goTo(shown.editor, pivot);
 }
 
 /** @param step 1 for the next pivot, -1 for the one before; around the ends */

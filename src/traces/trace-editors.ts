@@ -5,6 +5,7 @@ import {
   type TextDocument,
   type TextEditor,
   Uri,
+  type ViewColumn,
   window,
   workspace,
 } from 'vscode';
@@ -104,9 +105,15 @@ export class TraceEditors implements Disposable {
   }
 
   /** An open document's trace, opened and shown where it is not. */
-  async show(uri: Uri | string): Promise<{ editor: TextEditor; trace: TraceDocument } | null> {
+  async show(
+    uri: Uri | string,
+    column?: ViewColumn,
+  ): Promise<{ editor: TextEditor; trace: TraceDocument } | null> {
     const document = await workspace.openTextDocument(typeof uri === 'string' ? Uri.parse(uri) : uri);
-    const editor = await window.showTextDocument(document, { preview: true });
+    const editor = await window.showTextDocument(document, {
+      preview: true,
+      ...(column !== undefined && { viewColumn: column }),
+    });
     this.#sync();
     const trace = this.get(document);
     return trace && { editor, trace };

@@ -632,8 +632,16 @@ describe('the circuit', () => {
     const name = { q: 'query head', k: 'key head', v: 'value head', mlp: 'neuron' }[kind];
     expect(purpose.label).toBe(`layer ${layer} ${name} ${index}`);
     expect(purpose.gradient).toBeCloseTo(gradient, 4);
-    expect(purpose.served.length).toBeGreaterThan(0);
-    const gradients = purpose.served.map((pair) => pair.gradient);
+    const served = purpose.served!;
+    expect(served.length).toBeGreaterThan(0);
+    // Where the pair's pivot is in its trace, of which there may be several.
+    for (const { trace, token, desired } of served) {
+      const { file } = await editor.ask(traces.open, { run, trace: trace! });
+      const uri = editor.open(file, fs.readFileSync(file, 'utf8'));
+      const { pivots } = await editor.ask(traces.view, { uri, version: 1 });
+      expect(pivots.find((pivot) => pivot.token === token)?.desired.text).toBe(desired);
+    }
+    const gradients = served.map((pair) => pair.gradient);
     expect([...gradients].sort((a, b) => a - b)).toEqual(gradients);
     expect(purpose.rows[0]!.norm).toBeGreaterThan(0);
     const selected = await editor.ask(circuit.purpose, { run, component: before.selected[0]! });

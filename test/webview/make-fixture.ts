@@ -90,9 +90,16 @@ const purposeOf = async (component: number): Promise<Purpose> => ({
   mask: values[component]!,
   gradient: attribution[component]!,
   served: mean.served(component).map(({ pair, gradient }) => {
-    const { id, problem_id, desired, undesired, trace } = pairs[pair]!;
+    const { id, problem_id, prefix, desired, undesired, trace } = pairs[pair]!;
     const tokens = { desired: text(desired), undesired: text(undesired) };
-    return { pair: id, problem: problem_id ?? id, gradient, ...tokens, trace: trace ?? null };
+    return {
+      pair: id,
+      problem: problem_id ?? id,
+      gradient,
+      ...tokens,
+      trace: trace ?? null,
+      token: prefix.length,
+    };
   }),
   rows: await componentRows({ model: model.checkpoint.folder, component, patches }),
 });

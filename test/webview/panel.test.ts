@@ -266,18 +266,39 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
 
   test('what a component is for, and from there to a pair', async () => {
     const { page, sent } = await open({}, true);
-    const { served, rows } = demo.purposes[3]!;
+    const { rows } = demo.purposes[3]!;
+    const served = demo.purposes[3]!.served!;
     const pairs = page.getByRole('list', { name: /serves most/ }).getByRole('listitem');
     expect(await pairs.count()).toBe(served.length);
     await page.getByRole('link', { name: new RegExp(`^Open ${served[0]!.problem}:`) }).click();
-    const { pair, trace } = served[0]!;
-    expect(await sent('openPair')).toEqual([{ type: 'openPair', pair, trace }]);
+    const { pair, trace, token } = served[0]!;
+    expect(await sent('openPair')).toEqual([{ type: 'openPair', pair, trace, token }]);
     await page.getByRole('rowheader', { name: rows[0]!.tensor }).waitFor();
     const leaning = demo.pivot.components[0]!.component;
     await page.locator('#pivot').getByRole('link').first().click();
     await expect
       .poll(async () => (await sent('purpose')).map(({ component }) => component))
       .toContain(leaning);
+  });
+
+  test('pairs that are not known are told from none, and asked for again when the attribution is there', async () => {
+    const { page, sent, send } = await open();
+    const [component, none] = [own[3]!, own[4]!];
+    await send({ type: 'focus', component });
+    await send({ type: 'purpose', purpose: { ...demo.purposes[3]!, served: null } });
+    await page.getByText('Not known before the attribution').waitFor();
+    await page.getByRole('button', { name: 'Compute attribution for the pairs' }).click();
+    expect(await sent('attribute')).toEqual([{ type: 'attribute' }]);
+    const before = (await sent('purpose')).length;
+    await send({ type: 'attribution', attribution: demo.view.attribution!, pairs: demo.view.pairs });
+    await expect
+      .poll(async () => (await sent('purpose')).slice(before))
+      .toEqual([{ type: 'purpose', component }]);
+    await send({ type: 'purpose', purpose: demo.purposes[3]! });
+    await page.getByRole('list', { name: /serves most/ }).waitFor();
+    await send({ type: 'focus', component: none });
+    await send({ type: 'purpose', purpose: { ...demo.purposes[4]!, served: [] } });
+    await page.getByText('None: it pushes toward the desired token in no pair.').waitFor();
   });
 
   test('training: choices are checked, sent, and a job can be stopped', async () => {

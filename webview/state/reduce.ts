@@ -78,7 +78,7 @@ function receive(state: State, message: ToPanel): State {
         view: { ...view, attribution: message.attribution },
         layers: { ...state.circuit.layers, attribution },
       };
-      return { ...state, circuit, attributing: null };
+      return { ...state, circuit, attributing: null, purpose: null };
     }
     case 'attributing':
       return { ...state, attributing: { done: message.done, total: message.total } };
@@ -133,7 +133,10 @@ function showCircuit(state: State, message: Extract<ToPanel, { type: 'circuit' }
   if (again) {
     const untouched = state.selection.present.equals(state.circuit!.own);
     const selection = untouched ? begin(circuit.own) : state.selection;
-    return { ...state, circuit, saved, limits, trusted, selection, live: null };
+    const before = state.circuit!.view;
+    const stale = before.attribution !== view.attribution || before.change !== view.change;
+    const purpose = stale ? null : state.purpose;
+    return { ...state, circuit, saved, limits, trusted, selection, purpose, live: null };
   }
   const lens = layers.mask ? 'mask' : layers.attribution ? 'attribution' : 'mask';
   return {

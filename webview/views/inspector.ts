@@ -3,7 +3,7 @@ import { figure, fixed, lenses } from '../circuit/values.ts';
 import { valueName } from '../circuit/words.ts';
 import { h, scrollable, section, setText, show } from '../dom.ts';
 import type { Host } from '../host.ts';
-import type { Circuit } from '../state/state.ts';
+import { type Circuit, isActive } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
 import { button, link } from '../toolkit.ts';
 
@@ -21,6 +21,18 @@ export function inspectorView(store: Store, host: Host): HTMLElement {
   });
   const values = h('dl', { class: 'values' });
   const served = h('div', { class: 'served' });
+  const compute = button('Compute attribution', () => {
+    store.dispatch({ type: 'attributing' });
+    host.post({ type: 'attribute' });
+  });
+  compute.setAttribute('aria-label', 'Compute attribution for the pairs that it serves');
+  const unknown = h(
+    'div',
+    {},
+    servedHeading(),
+    h('p', { class: 'muted' }, 'Not known before the attribution of the run’s pairs is computed.'),
+    compute,
+  );
   const rows = h('div', { class: 'rows' });
   const empty = h('p', { class: 'muted' }, 'Move to a component in the grid to see what it is for.');
   const title = h('p', { class: 'row' }, name, select);
@@ -38,10 +50,11 @@ export function inspectorView(store: Store, host: Host): HTMLElement {
     },
   );
   store.watch(
-    ({ focus, trusted }) => [focus, trusted],
-    (focus, trusted) => {
+    // What was known is dropped where the attribution or the weights are new.
+    ({ focus, trusted, purpose }) => [focus, trusted, purpose],
+    (focus, trusted, purpose) => {
       clearTimeout(timer);
-      if (focus === null || !trusted || store.state.purpose?.component === focus) return;
+      if (focus === null || !trusted || purpose?.component === focus) return;
       timer = window.setTimeout(() => host.post({ type: 'purpose', component: focus }), SETTLED);
     },
   );
@@ -50,15 +63,19 @@ export function inspectorView(store: Store, host: Host): HTMLElement {
     (focus, selection) => setText(select, focus !== null && selection.has(focus) ? 'Deselect' : 'Select'),
   );
   store.watch(
-    ({ purpose, focus }) => [purpose, focus],
-    (purpose, focus) => {
+    ({ purpose, focus, attributing, job, circuit }) => [purpose, focus, attributing, job, circuit],
+    (purpose, focus, attributing, job, circuit) => {
       const current = purpose !== null && purpose.component === focus ? purpose : null;
-      served.replaceChildren(...(current ? servedList(current, host) : []));
+      served.replaceChildren(...(current?.served ? servedList(current.served, current.label, host) : []));
+      show(unknown, current !== null && current.served === null);
+      compute.disabled = attributing !== null || isActive(job) || circuit?.view.pairs === 0;
       rows.replaceChildren(...(current ? rowsTable(current) : []));
     },
   );
-  return section('inspector', 'Component', empty, title, values, served, rows);
+  return section('inspector', 'Component', empty, title, values, served, unknown, rows);
 }
+
+const servedHeading = () => h('h3', {}, 'Pairs that it serves most');
 
 function valueList({ layers, view }: Circuit, position: number): HTMLElement[] {
   return lenses.flatMap((lens) => {
@@ -70,18 +87,18 @@ function valueList({ layers, view }: Circuit, position: number): HTMLElement[] {
   });
 }
 
-function servedList({ served, label }: Purpose, host: Host): HTMLElement[] {
-  const heading = h('h3', {}, 'Pairs that it serves most');
+function servedList(served: NonNullable<Purpose['served']>, label: string, host: Host): HTMLElement[] {
+  const heading = servedHeading();
   if (served.length === 0) {
     return [heading, h('p', { class: 'muted' }, 'None: it pushes toward the desired token in no pair.')];
   }
   const most = Math.max(...served.map(({ gradient }) => Math.abs(gradient)), Number.MIN_VALUE);
-  const items = served.map(({ pair, problem, gradient, desired, undesired, trace }) => {
+  const items = served.map(({ pair, problem, gradient, desired, undesired, trace, token: at }) => {
     const bar = h('span', { class: 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(48 * Math.abs(gradient)) / most}px`;
     const open = link(
       problem,
-      () => host.post({ type: 'openPair', pair, trace }),
+      () => host.post({ type: 'openPair', pair, trace, token: at }),
       `Open ${problem}: ${token(undesired)} to ${token(desired)}`,
     );
     const tokens = h(

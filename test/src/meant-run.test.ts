@@ -4,7 +4,7 @@ import { meantRun } from '../../src/panel/meant-run.ts';
 
 const row = (folder: string, pairs: string | null = `${folder}/pairs.jsonl`): RunRow => ({
   ...{ folder, name: folder.slice(1), status: 'finished', created: '', model: '/m', seed: 0, device: 'cpu' },
-  ...{ stages: [], job: null, target: null, components: null, error: null },
+  ...{ stages: [], job: null, target: null, components: null, error: null, pivots: null },
   files: { patch: null, mask: null, report: null, traces: null, pairs },
 });
 

@@ -4,6 +4,7 @@ import type { Runner } from '../generate/forward.ts';
 import { logProbability } from '../generate/likelihood.ts';
 import type { Objective } from '../model/graphs.ts';
 import type { Overlay } from '../model/overlay.ts';
+import { BASE_BYTES } from '../model/sizes.ts';
 import { type Dropout, seededDropout } from '../optimize/dropout.ts';
 import { PairLoss } from '../optimize/pair-loss.ts';
 import { type TextItem, TextLoss } from '../optimize/text-loss.ts';
@@ -32,9 +33,6 @@ export interface ObjectiveOptions {
 interface BaseText extends TextItem {
   logp: Float32Array;
 }
-
-/** Base log-probabilities are kept for as many texts as fit in this; the rest are not drawn. */
-const BASE_BYTES = 512 * 2 ** 20;
 
 /** The loss of stage 3: pairs, plus staying close to the base model on control text and on its own right traces. */
 export class AmplifyObjective implements TrainingObjective {
@@ -170,6 +168,7 @@ async function withBase(
 ): Promise<BaseText[]> {
   const vocab = plain.model.config.vocabSize;
   let bytes = 0;
+  // The rest are not drawn.
   const kept = texts.filter(({ rows }) => {
     bytes += rows.length * vocab * 4;
     return bytes <= BASE_BYTES;

@@ -1,6 +1,7 @@
 /** Opening a Hugging Face folder: config, and the place of every weight in its safetensors files. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { Signal } from '../control.ts';
 import { InputError } from '../errors.ts';
 import { expectedTensors, type ModelConfig, readConfig } from './config.ts';
 import { isFloatDtype } from './dtype.ts';
@@ -20,8 +21,11 @@ export interface Checkpoint {
   readonly files: readonly string[];
   /** Harmless extra tensors that are left unread (rotary inv_freq buffers, a copy of tied embeddings). */
   readonly ignored: readonly string[];
-  /** Hex sha256 of what the model computes; made on first use and kept until the files change. */
-  hash(): Promise<string>;
+  /**
+   * Hex sha256 of what the model computes; made on first use, which reads all weights, and kept until the files change.
+   * @throws InputError where a weight is NaN or infinite; Cancelled
+   */
+  hash(signal?: Signal): Promise<string>;
 }
 
 const WEIGHTS_FILE = 'model.safetensors';
@@ -63,7 +67,7 @@ export function openCheckpoint(folder: string): Checkpoint {
     tensors,
     files: found.files,
     ignored: ignored.map((info) => info.name),
-    hash: () => hashCheckpoint(config, tensors),
+    hash: (signal) => hashCheckpoint(config, tensors, signal),
   };
 }
 

@@ -1,31 +1,22 @@
 /** Looking for NaN and infinity in the weights. */
-import type { Signal } from '../control.ts';
-import { Cancelled, InputError } from '../errors.ts';
-import type { Checkpoint } from './checkpoint.ts';
-import { asUint16, asUint32, type Dtype, dtypeBytes } from './dtype.ts';
-import { tensorChunks } from './safetensors.ts';
+import { InputError } from '../errors.ts';
+import { asUint16, asUint32, type Dtype } from './dtype.ts';
+import type { TensorInfo } from './safetensors.ts';
 
 /**
- * Scans every weight for NaN and infinity, streamed, by the exponent bits (all ones).
- * @param signal stops the scan between chunks with `Cancelled`
+ * Looks for NaN and infinity by the exponent bits (all ones).
+ * @param bytes a part of the tensor
+ * @param before elements of the tensor in front of it
  * @throws InputError naming the file, the tensor and the index of the first bad element
  */
-export async function assertFinite(checkpoint: Checkpoint, signal?: Signal): Promise<void> {
-  for (const info of checkpoint.tensors.values()) {
-    let before = 0;
-    for await (const chunk of tensorChunks(info)) {
-      if (signal?.aborted) throw new Cancelled();
-      const at = firstNonFinite(chunk, info.dtype);
-      if (at >= 0) {
-        throw new InputError(
-          `${info.path} tensor ${JSON.stringify(info.name)}`,
-          `element [${unravel(before + at, info.shape)}] is NaN or infinite`,
-          'The checkpoint is damaged: download it again',
-        );
-      }
-      before += chunk.byteLength / dtypeBytes(info.dtype);
-    }
-  }
+export function assertFinite(info: TensorInfo, bytes: Uint8Array, before: number): void {
+  const at = firstNonFinite(bytes, info.dtype);
+  if (at < 0) return;
+  throw new InputError(
+    `${info.path} tensor ${JSON.stringify(info.name)}`,
+    `element [${unravel(before + at, info.shape)}] is NaN or infinite`,
+    'The checkpoint is damaged: download it again',
+  );
 }
 
 function firstNonFinite(bytes: Uint8Array, dtype: Dtype): number {

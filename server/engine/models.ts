@@ -2,12 +2,11 @@ import { realpathSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
-import { assertFinite } from '../checkpoint/finite.ts';
 import type { Signal } from '../control.ts';
-import { Cancelled } from '../errors.ts';
 import { Model } from '../model/model.ts';
 import { type DeviceChoice, pickDevice } from '../onnx/devices.ts';
 import type { SessionOptions } from '../onnx/session.ts';
+import { assertFits, footprint, memoryLimit, type Phase } from './memory.ts';
 
 /** Which model, and what runs it. */
 export interface ModelRef {
@@ -16,6 +15,8 @@ export interface ModelRef {
   device: SessionOptions['provider'] | 'auto';
   /** CPU threads; null for `defaultThreads`. */
   threads: number | null;
+  /** Leave 16-bit weights as they are stored: less memory, slower. */
+  lean?: boolean;
 }
 
 /** A loaded model and where it runs. */
@@ -44,29 +45,40 @@ export class Models {
   private entries: Entry[] = [];
 
   /**
-   * Runs `work` on a model, loading it where it is not there yet or its files have changed.
-   * @throws InputError for anything wrong with the folder (NaN weights among it) or the device
+   * Runs `work` on a model, opening it where it is not there yet or its files have changed.
+   * @param phases what the work needs memory for
+   * @throws InputError for anything wrong with the folder (NaN weights among it) or the device, or where memory is short
    */
-  async use<T>(ref: ModelRef, signal: Signal, work: (loaded: Loaded) => Promise<T>): Promise<T> {
-    const entry = this.entry(ref, signal);
+  async use<T>(
+    ref: ModelRef,
+    signal: Signal,
+    work: (loaded: Loaded) => Promise<T>,
+    phases: readonly Phase[] = [{ kind: 'score' }],
+  ): Promise<T> {
+    return this.open(ref, async (loaded) => {
+      const { checkpoint } = loaded.model;
+      assertFits(footprint(checkpoint, ref.lean ?? false), phases, memoryLimit(), ref.folder);
+      await checkpoint.hash(signal);
+      return work(loaded);
+    });
+  }
+
+  /** `use` for work that sees to its memory, and to the soundness of the weights (`Checkpoint.hash`), itself. */
+  async open<T>(ref: ModelRef, work: (loaded: Loaded) => Promise<T>): Promise<T> {
+    const entry = this.entry(ref);
     entry.users++;
     try {
-      const loaded = await entry.loaded.catch((error) => {
-        // Another caller began to load and was cancelled.
-        if (error instanceof Cancelled && !signal.aborted) return null;
-        throw error;
-      });
-      return loaded ? await work(loaded) : await this.use(ref, signal, work);
+      return await work(await entry.loaded);
     } finally {
       entry.users--;
       await this.shrink();
     }
   }
 
-  private entry(ref: ModelRef, signal: Signal): Entry {
-    const key = JSON.stringify([ref.device, ref.threads, identity(ref.folder)]);
+  private entry(ref: ModelRef): Entry {
+    const key = JSON.stringify([ref.device, ref.threads, ref.lean ?? false, identity(ref.folder)]);
     const known = this.entries.find((entry) => entry.key === key);
-    const entry = known ?? { key, loaded: load(ref, signal), users: 0 };
+    const entry = known ?? { key, loaded: load(ref), users: 0 };
     this.entries = [...this.entries.filter((other) => other !== entry), entry];
     // A failure is told to whoever waits for it, and not remembered.
     entry.loaded.catch(() => {
@@ -103,14 +115,14 @@ function identity(folder: string): unknown {
   }
 }
 
-async function load({ folder, device, threads }: ModelRef, signal: Signal): Promise<Loaded> {
+async function load({ folder, device, threads, lean = false }: ModelRef): Promise<Loaded> {
   const checkpoint = openCheckpoint(folder);
-  await assertFinite(checkpoint, signal);
   const bytes = [...checkpoint.tensors.values()].reduce((sum, info) => sum + info.byteLength, 0);
   const chosen = await pickDevice(device, { modelBytes: bytes, threads: threads ?? defaultThreads() });
   const model = await Model.load(folder, {
     provider: chosen.device,
     threads: threads ?? defaultThreads(),
+    lean,
   });
   return { model, device: chosen };
 }

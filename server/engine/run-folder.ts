@@ -11,6 +11,7 @@ import type { RunContext } from '../pipeline/stages/common.ts';
 import type { RunSetup } from '../runs/manifest.ts';
 import { openRun } from '../runs/run.ts';
 import { pairFiles } from './inputs/pairs.ts';
+import { assertFits, describeNeed, footprint, memoryLimit, type Phase } from './memory.ts';
 import type { Loaded, ModelRef, Models } from './models.ts';
 import type { JobContext } from './rpc.ts';
 
@@ -45,23 +46,28 @@ export interface Work {
 }
 
 /**
- * Loads the model, opens the run folder, does the work in it and records how it ended.
- * @param prepare reads what the work needs; nothing is written before it has succeeded
+ * Opens the model and the run folder, does the work in it and records how it ended.
+ * @param prepare reads what the work needs, and says what it needs memory for; nothing is written before it has succeeded
+ * @throws InputError where memory is short, before any weights are loaded
  */
 export function inRunFolder<P, R>(
   models: Models,
   { model: ref, out, seed, fresh }: RunParams,
   { signal, emit }: JobContext<StageEvent | ReadyEvent>,
-  prepare: (loaded: Loaded) => Promise<{ work: Work; prepared: P }>,
+  prepare: (loaded: Loaded) => Promise<{ work: Work; prepared: P; phases: readonly Phase[] }>,
   perform: (context: RunContext, prepared: P, loaded: Loaded) => Promise<R>,
 ): Promise<R> {
-  return models.use(ref, signal, async (loaded) => {
+  return models.open(ref, async (loaded) => {
     const { model, device } = loaded;
     emit({ event: 'ready', device: device.device, reason: device.reason, threads: model.options.threads });
-    const { work, prepared } = await prepare(loaded);
+    const { work, prepared, phases } = await prepare(loaded);
+    const size = footprint(model.checkpoint, model.options.lean);
+    const limit = memoryLimit();
+    assertFits(size, phases, limit, ref.folder);
+    emit({ event: 'notice', level: 'info', text: describeNeed(size, phases, limit) });
     const setup: RunSetup = {
       product: { name: manifest.name, version: manifest.version },
-      model: { path: path.resolve(model.checkpoint.folder), hash: await model.checkpoint.hash() },
+      model: { path: path.resolve(model.checkpoint.folder), hash: await model.checkpoint.hash(signal) },
       data: await sources(work.data),
       seed,
       device: device.device,

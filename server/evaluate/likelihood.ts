@@ -3,6 +3,7 @@ import type { Signal } from '../control.ts';
 import type { Runner } from '../generate/forward.ts';
 import { joinBlocks, type KvBlock } from '../generate/kv.ts';
 import { logProbability } from '../generate/likelihood.ts';
+import { kvBytes } from '../model/sizes.ts';
 
 /** Token ids after the ids of their context; both have at least one. */
 export interface Continuation {
@@ -60,7 +61,7 @@ export async function scoreContinuations(
         results[g]![i] = await scoreAlone(runners.plain, one, rows, options);
     }
   }
-  const cachePerToken = 8 * config.numLayers * config.numKvHeads * config.headDim;
+  const cachePerToken = kvBytes(config);
   let batch: number[] = [];
   let wanted = 0;
   let cached = 0;

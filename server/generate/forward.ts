@@ -1,14 +1,12 @@
 import { breathe, neverAborted, type Signal } from '../control.ts';
 import { blockFeeds } from '../model/batch.ts';
 import { forwardGraph } from '../model/graphs.ts';
-import { type Model, SMALL_BYTES } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
 import { noOverlay, type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
+import { BLOCK_TOKENS, logitRows, SMALL_BYTES } from '../model/sizes.ts';
 import type { Feeds, Value } from '../onnx/session.ts';
 import { i64 } from '../onnx/session.ts';
 import { cutBlock, emptyBlock, type KvBlock, pastFeeds, sharedFeeds } from './kv.ts';
-
-/** Full sequences go through in blocks of about this many tokens: enough rows for the matrix kernels, small activations. */
-const BLOCK_TOKENS = 1024;
 
 /** A model with the weight changes that are in force and the prompt prefix that its sequences share. */
 export class Runner {
@@ -52,12 +50,13 @@ export class Runner {
 
   /** One run of the forward graph with the overlay's and the shared prefix's feeds added. */
   async run(past: boolean, feeds: Feeds): Promise<Record<string, Value>> {
-    return (await this.session(past)).run({ ...this.constantFeeds, ...feeds });
+    return this.session(past).run({ ...this.constantFeeds, ...feeds });
   }
 
   /**
    * Teacher-forced passes over full sequences, batched by length.
-   * @returns by sequence: `logits` [rows, V] (a view that the caller may keep), `argmax` per row, `kv`
+   * @returns by sequence: `logits` [rows, V] (a view that the caller may keep), `argmax` per row, `kv`; nothing where `onDone`
+   * takes each as it is made
    */
   async forward(
     sequences: readonly Sequence[],
@@ -68,7 +67,12 @@ export class Runner {
   ): Promise<Forwarded[]> {
     const { config } = this.model;
     const results = new Array<Forwarded>(sequences.length);
-    for (const group of groupByLength(sequences.map((s) => s.ids.length))) {
+    const lengths = sequences.map((s) => s.ids.length);
+    const groups = groupByLength(lengths, BLOCK_TOKENS, {
+      wanted: sequences.map((s) => s.rows?.length ?? 0),
+      rows: logitRows(BLOCK_TOKENS, config.vocabSize),
+    });
+    for (const group of groups) {
       await breathe(signal);
       const offset = this.shared?.length ?? 0;
       const befores = group.map((i) => sequences[i]!.before);
@@ -103,8 +107,8 @@ export class Runner {
           kv: sequences[i]!.keep ? cutBlock(config, out, b, 0, sequences[i]!.ids.length) : null,
         };
         at += count;
-        results[i] = result;
-        onDone?.(i, result);
+        if (onDone) onDone(i, result);
+        else results[i] = result;
       });
     }
     return results;
@@ -133,15 +137,30 @@ export interface Forwarded {
   kv: KvBlock | null;
 }
 
-/** Indices in groups of similar length, each of at most BLOCK_TOKENS padded tokens (one sequence at least). */
-export function groupByLength(lengths: readonly number[], blockTokens = BLOCK_TOKENS): number[][] {
+/**
+ * Indices in groups of similar length, each of at most `tokens` padded tokens, `rows` of the rows that each sequence wants, and
+ * `sequences` (one at least).
+ */
+export function groupByLength(
+  lengths: readonly number[],
+  tokens: number,
+  {
+    wanted = lengths,
+    rows = tokens,
+    sequences = Number.POSITIVE_INFINITY,
+  }: { wanted?: readonly number[]; rows?: number; sequences?: number } = {},
+): number[][] {
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[a]! - lengths[b]! || a - b);
   const groups: number[][] = [];
   let current: number[] = [];
+  let inGroup = 0;
   for (const i of order) {
-    if (current.length > 0 && (current.length + 1) * lengths[i]! > blockTokens) {
+    inGroup += wanted[i]!;
+    const count = current.length + 1;
+    if (count > 1 && (count * lengths[i]! > tokens || inGroup > rows || count > sequences)) {
       groups.push(current);
       current = [];
+      inGroup = wanted[i]!;
     }
     current.push(i);
   }

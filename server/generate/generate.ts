@@ -1,5 +1,6 @@
 import { breathe, neverAborted, type Signal } from '../control.ts';
 import { blockFeeds } from '../model/batch.ts';
+import { decodeBatch } from '../model/sizes.ts';
 import { i64 } from '../onnx/session.ts';
 import type { Rng } from '../random.ts';
 import type { Runner } from './forward.ts';
@@ -40,7 +41,7 @@ export interface Served {
 }
 
 export interface GenerateOptions {
-  /** Sequences decoded together. */
+  /** Sequences decoded together, or as many as have keys and values within bounds (model/sizes.ts). */
   batch: number;
   /** Asked after every token; a stop token is part of the completion. */
   stop(ids: readonly number[], request: number): boolean;
@@ -66,11 +67,16 @@ interface Slot {
 export async function generate(
   runner: Runner,
   requests: readonly Request[],
-  { batch, stop, signal = neverAborted, onDone, onTokens }: GenerateOptions,
+  { batch: wanted, stop, signal = neverAborted, onDone, onTokens }: GenerateOptions,
 ): Promise<Completion[]> {
   const { model } = runner;
   const { config } = model;
   const offset = runner.shared?.length ?? 0;
+  const batch = decodeBatch(
+    config,
+    wanted,
+    requests.reduce((most, { ids, maxTokens }) => Math.max(most, ids.length + maxTokens), 0),
+  );
   const completions = new Array<Completion>(requests.length);
   const prompts = new PromptCache(runner, requests);
   let slots: Slot[] = [];

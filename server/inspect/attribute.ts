@@ -121,7 +121,7 @@ async function attributeInputs(
   pairs: readonly Pair[],
   signal: Signal,
 ): Promise<{ margins: Float32Array; attributions: Float32Array[] }> {
-  const session = await model.session('attribution', overlayShape(overlay), (context) =>
+  const session = model.session('attribution', overlayShape(overlay), (context) =>
     trainingGraph(context, {
       head: { kind: 'pairs', objective: 'margin' },
       wanted: { kind: 'inputs' },

@@ -1,15 +1,13 @@
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
-import { planRun } from '../engine/experiment/params.ts';
+import { VARIANTS } from '../engine/experiment/experiment.ts';
+import { planRun, type RunPlan } from '../engine/experiment/params.ts';
+import { bytesNeeded, footprint, type RunExtents, runPhases } from '../engine/memory.ts';
 import { InputError } from '../errors.ts';
 import type { JobSpec } from '../protocol/jobs.ts';
 import { describeRun, listRuns, type RunDescription } from '../runs/catalogue.ts';
 import { type PlannedJob, planJob, STAGES } from './command-line.ts';
-
-/** What the runtime and the product take beside a model, bytes. */
-const RESIDENT = 200 * 2 ** 20;
-/** Peak of a run over its float32 weights: repacked copies, caches, activations (the benchmark prints 1.85). */
-const OVER_WEIGHTS = 2;
 
 export interface Estimate {
   seconds: number | null;
@@ -18,16 +16,17 @@ export interface Estimate {
 }
 
 /**
- * What a job would cost: time from earlier runs of the same model in the same folders, memory from the checkpoint's sizes.
+ * What a job would cost: time from earlier runs of the same model in the same folders, memory from the checkpoint's
+ * sizes, the settings and how long the problems are.
  * @throws InputError where the experiment or the checkpoint is wrong
  */
 export async function estimate(spec: JobSpec, runFolders: readonly string[]): Promise<Estimate> {
   const { run, stages: names, experiment } = await planJob(spec);
-  const { tensors, folder } = openCheckpoint(experiment.model);
-  const parameters = [...tensors.values()].reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0);
-  const steps = Number(spec.set['amplify.steps'] ?? planRun(experiment).settings.amplify.steps);
+  const checkpoint = openCheckpoint(experiment.model);
+  const plan = planRun(experiment);
+  const steps = Number(spec.set['amplify.steps'] ?? plan.settings.amplify.steps);
   const earlier = runsNear(run, runFolders).filter(
-    (one) => one.manifest.model?.path === path.resolve(folder),
+    (one) => one.manifest.model?.path === path.resolve(checkpoint.folder),
   );
   const finished = finishedStages(run, spec);
   const taken = takenOver(spec, experiment);
@@ -38,7 +37,14 @@ export async function estimate(spec: JobSpec, runFolders: readonly string[]): Pr
   const known = stages.every(({ seconds }) => seconds !== null);
   return {
     seconds: known ? stages.reduce((sum, { seconds }) => sum + seconds!, 0) : null,
-    memory: OVER_WEIGHTS * 4 * parameters + RESIDENT,
+    memory: bytesNeeded(
+      footprint(checkpoint, plan.model.lean ?? false),
+      runPhases(checkpoint.config, extentsOf(plan, taken), plan.settings, {
+        variants: VARIANTS.filter((variant) => names.includes(`variant-${variant}`)),
+        remote: plan.endpoint !== null,
+        until: spec.until,
+      }),
+    ),
     stages,
   };
 }
@@ -50,6 +56,38 @@ function takenOver(spec: JobSpec, experiment: PlannedJob['experiment']): Set<str
   const circuit = spec.circuit ?? experiment.circuit;
   const given = { generate: from, localize: pairs, mask: circuit };
   return new Set(Object.entries(given).flatMap(([name, source]) => (source == null ? [] : [name])));
+}
+
+/** A line of a problem file is taken to be one problem, and a token to be three of its characters. */
+function extentsOf(
+  { problems, text, controls, controlLimit }: RunPlan,
+  taken: ReadonlySet<string>,
+): RunExtents {
+  const measure = (file: string, limit: number | null) => {
+    // A folder of templates, whose instances are not drawn yet.
+    if (statSync(file).isDirectory()) return { count: limit ?? 1000, tokens: 256 };
+    const lines = readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .slice(0, limit ?? undefined);
+    const longest = lines.reduce((most, line) => Math.max(most, line.length), 0);
+    return { count: lines.length, tokens: Math.ceil(longest / 3) };
+  };
+  const train = measure(problems.train.file, problems.train.limit);
+  const suites = (text ?? controls.map(({ path: file }) => file)).map((file) => measure(file, controlLimit));
+  return {
+    problems: train.count,
+    prompt: train.tokens,
+    texts: suites.reduce((sum, { count }) => sum + count, 0),
+    text: Math.max(0, ...suites.map(({ tokens }) => tokens)),
+    scored: measure(problems.test.file, null).tokens,
+    pairs: null,
+    given: {
+      generate: taken.has('generate'),
+      localize: taken.has('localize'),
+      mask: taken.has('mask'),
+    },
+  };
 }
 
 /** Runs beside this one and in the given folders, newest first. */

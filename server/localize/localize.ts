@@ -6,6 +6,7 @@ import type { Runner } from '../generate/forward.ts';
 import { greedy } from '../generate/sampler.ts';
 import { Stopper } from '../generate/stop.ts';
 import type { TraceOptions } from '../generate/traces.ts';
+import { KV_BYTES, kvBytes } from '../model/sizes.ts';
 
 /** A problem's greedy trace and one sampled trace of the other correctness. */
 export interface Contrast {
@@ -92,7 +93,7 @@ export type Walk =
  * Branching pairs (arXiv 2512.16914, stage 1): walk the sampled trace y and greedily complete y_1..y_k; the first k whose
  * completion has another correctness than the greedy trace is the pivot. One teacher-forced pass over y gives every
  * greedy token and the keys and values that all branches fork. The branches of all contrasts run in one batch, one
- * branch each per round.
+ * branch each per round; of so many at a time as have keys and values within `kvLimit`.
  * @returns pairs in the order of the contrasts
  */
 export async function branchingPairs(
@@ -103,20 +104,88 @@ export async function branchingPairs(
     signal,
     walk = 'deviations',
     completer = completerOf(runner),
+    kvLimit = KV_BYTES,
     onProgress,
   }: {
     signal: Signal;
     walk?: Walk;
     /** Completes the branches; by default the runner does. */
     completer?: Completer;
+    /** Bytes of keys and values. */
+    kvLimit?: number;
     onProgress?: (resolved: number, total: number) => void;
   },
 ): Promise<{ pairs: Pair[]; report: BranchingReport }> {
+  const { config } = runner.model;
+  // Under dynamic scaling a prefix's cache depends on the length that it is part of, so it cannot be forked.
+  const forks = completer.takesKv && config.ropeScaling.type !== 'dynamic';
+  const parts = forks ? partsWithin(all, kvLimit / kvBytes(config)) : [all];
+  const pairs: Pair[] = [];
+  const report: BranchingReport = {
+    contrasts: all.length,
+    pairs: 0,
+    completions: 0,
+    naiveCompletions: 0,
+    unresolved: 0,
+  };
+  let before = 0;
+  for (const part of parts) {
+    const found = await branchTogether(runner, part, options, {
+      signal,
+      walk,
+      completer,
+      forks,
+      onProgress: (resolved) => onProgress?.(before + resolved, all.length),
+    });
+    before += part.length;
+    pairs.push(...found.pairs);
+    report.completions += found.completions;
+    report.naiveCompletions += found.naiveCompletions;
+    report.unresolved += found.unresolved;
+  }
+  report.pairs = pairs.length;
+  return { pairs, report };
+}
+
+/** Consecutive contrasts whose sampled traces have at most `most` tokens together (one contrast at least). */
+function partsWithin(all: readonly Contrast[], most: number): Contrast[][] {
+  const parts: Contrast[][] = [];
+  let tokens = Number.POSITIVE_INFINITY;
+  for (const contrast of all) {
+    const { prompt_ids, completion_ids } = contrast.sampled;
+    tokens += prompt_ids.length + completion_ids.length;
+    if (tokens > most) {
+      parts.push([]);
+      tokens = prompt_ids.length + completion_ids.length;
+    }
+    parts.at(-1)!.push(contrast);
+  }
+  return parts;
+}
+
+/** `branchingPairs` of contrasts whose branches run in one batch. */
+async function branchTogether(
+  runner: Runner,
+  all: readonly Contrast[],
+  options: TraceOptions,
+  {
+    signal,
+    walk,
+    completer,
+    forks,
+    onProgress,
+  }: {
+    signal: Signal;
+    walk: Walk;
+    completer: Completer;
+    /** The branches go on from the walks' keys and values. */
+    forks: boolean;
+    onProgress: (resolved: number) => void;
+  },
+): Promise<{ pairs: Pair[] } & Pick<BranchingReport, 'completions' | 'naiveCompletions' | 'unresolved'>> {
   const { model } = runner;
   const skip = runner.sharedIds.length;
   const stopper = new Stopper(model.tokenizer, model.config.eosTokenIds, options.stop);
-  // Under dynamic scaling a prefix's cache depends on the length that it is part of, so it cannot be forked.
-  const forks = completer.takesKv && model.config.ropeScaling.type !== 'dynamic';
   const walks = await runner.forward(
     all.map(({ sampled }) => ({
       ids: [...sampled.prompt_ids, ...sampled.completion_ids].slice(skip),
@@ -132,16 +201,10 @@ export async function branchingPairs(
     const positions = y.map((_, k) => k).filter((k) => walk === 'naive' || y[k] !== argmax[k]);
     return { contrast, argmax, kv, positions, next: 0, pivot: -1 };
   });
-  const report: BranchingReport = {
-    contrasts: all.length,
-    pairs: 0,
-    completions: 0,
-    naiveCompletions: 0,
-    unresolved: 0,
-  };
+  const report = { completions: 0, naiveCompletions: 0, unresolved: 0 };
   for (;;) {
     const open = states.filter((s) => s.pivot < 0 && s.next < s.positions.length);
-    onProgress?.(states.length - open.length, states.length);
+    onProgress(states.length - open.length);
     if (open.length === 0) break;
     const completed = await completer.complete(
       open.map(({ contrast: { sampled }, kv, positions, next }) => ({
@@ -185,6 +248,5 @@ export async function branchingPairs(
     const prefix = [...sampled.prompt_ids, ...sampled.completion_ids.slice(0, pivot)];
     pairs.push(pairOf(contrast, 'branching', prefix, sampled.completion_ids[pivot]!, argmax[pivot]!));
   }
-  report.pairs = pairs.length;
-  return { pairs, report };
+  return { pairs, ...report };
 }

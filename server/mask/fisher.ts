@@ -14,13 +14,11 @@ import {
 } from '../model/components.ts';
 import { trainingGraph } from '../model/graphs.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
+import { BLOCK_TOKENS, GRADIENT_BYTES, logitRows, trainingRows } from '../model/sizes.ts';
 import { f32, i64 } from '../onnx/session.ts';
 import { PairLoss } from '../optimize/pair-loss.ts';
 import { bytesOf, packState, setBytes, unpackState } from '../optimize/state.ts';
 import type { Rng } from '../random.ts';
-
-/** Gradients of whole matrices are held for as many layers at a time as fit in this. */
-const GRADIENT_BYTES = 512 * 2 ** 20;
 
 export interface FisherOptions {
   /** Weight of the kind's mean Fisher information in the denominator: what keeps a near-zero F from winning. */
@@ -75,6 +73,7 @@ export async function fisherScores(
     const [out, width] = model.tensors(tensorOf(model.arch, kind, 0)).shape as [number, number];
     return sum + 4 * out * width;
   }, 0);
+  // Gradients are held for as many layers at a time as fit.
   const layersAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / bytesPerLayer));
   const groups: number[][] = [];
   for (let layer = first; layer < space.layers; layer += layersAtOnce) {
@@ -82,7 +81,17 @@ export async function fisherScores(
   }
   const total = groups.length * 2;
   let done = 0;
+  // A sequence has a gradient of its own.
+  const largest = Math.max(
+    ...options.kinds.map((kind) =>
+      model.tensors(tensorOf(model.arch, kind, 0)).shape.reduce((a, b) => a * b),
+    ),
+  );
+  const sequencesAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / (4 * largest)));
+  const drawn = await drawLabels(plain, control, sequencesAtOnce, { rng, signal });
   for (const layers of groups) {
+    // Every group has graphs of its own.
+    await model.makeRoom();
     const tensors = layers.flatMap((layer) =>
       options.kinds.map((kind) => ({ kind, layer, tensor: tensorOf(model.arch, kind, layer) })),
     );
@@ -96,11 +105,12 @@ export async function fisherScores(
       addByComponent(gradient2, norms, kind, layer, model.arch, space);
     }
     onProgress?.(++done, total);
+    await model.makeRoom();
     const perRow = await sequenceRowNorms(
       plain,
-      control,
+      drawn,
       tensors.map((t) => t.tensor),
-      { rng, signal },
+      signal,
     );
     for (const { kind, layer, tensor } of tensors) {
       addByComponent(fisher, perRow.get(tensor)!, kind, layer, model.arch, space);
@@ -154,32 +164,31 @@ function addByComponent(
   });
 }
 
-/** Mean over sequences of each row's squared gradient norm, labels drawn from the model at every position. */
-async function sequenceRowNorms(
+/** Control sequences that run together: logits and gradients of all their positions are held at a time. */
+interface Labelled {
+  sequences: readonly (readonly number[])[];
+  /** Drawn from the model at every position, sequence after sequence. */
+  labels: number[];
+}
+
+async function drawLabels(
   runner: Runner,
   control: readonly (readonly number[])[],
-  tensors: readonly string[],
+  sequencesAtOnce: number,
   { rng, signal }: { rng: Rng; signal: Signal },
-): Promise<Map<string, Float64Array>> {
-  const { model, overlay } = runner;
-  const session = await model.session(`row norms ${tensors}`, overlayShape(overlay), (context) =>
-    trainingGraph(context, {
-      head: { kind: 'crossEntropy' },
-      wanted: { kind: 'rowNorms', tensors },
-      shared: 'none',
-    }),
-  );
-  const sums = new Map(tensors.map((tensor) => [tensor, new Float64Array(model.tensors(tensor).shape[0]!)]));
-  const vocab = model.config.vocabSize;
-  for (const group of groupByLength(control.map((ids) => ids.length))) {
-    await breathe(signal);
+): Promise<Labelled[]> {
+  const { config } = runner.model;
+  const vocab = config.vocabSize;
+  const drawn: Labelled[] = [];
+  const lengths = control.map((ids) => ids.length);
+  for (const group of groupByLength(lengths, logitRows(trainingRows(BLOCK_TOKENS, config), vocab), {
+    sequences: sequencesAtOnce,
+  })) {
+    const sequences = group.map((i) => control[i]!);
     const forwarded = await runner.forward(
-      group.map((i) => ({ ids: control[i]!, rows: control[i]!.map((_, t) => t) })),
+      sequences.map((ids) => ({ ids, rows: ids.map((_, t) => t) })),
       { signal },
     );
-    const rows = group.map((i) => ({ ids: control[i]!, offset: 0, cached: 0 }));
-    const length = Math.max(...rows.map((r) => r.ids.length));
-    const positions = rows.flatMap((row, b) => Array.from(row.ids, (_, t) => b * length + t));
     const labels = group.flatMap((i, b) => {
       const draw = rng.fork(`labels ${i}`);
       const { logits } = forwarded[b]!;
@@ -187,6 +196,32 @@ async function sequenceRowNorms(
         sampleToken(logits.subarray(t * vocab, (t + 1) * vocab), { temperature: 1, topP: 1, topK: 0 }, draw),
       );
     });
+    drawn.push({ sequences, labels });
+  }
+  return drawn;
+}
+
+/** Mean over sequences of each row's squared gradient norm. */
+async function sequenceRowNorms(
+  { model, overlay }: Runner,
+  control: readonly Labelled[],
+  tensors: readonly string[],
+  signal: Signal,
+): Promise<Map<string, Float64Array>> {
+  const session = model.session(`row norms ${tensors}`, overlayShape(overlay), (context) =>
+    trainingGraph(context, {
+      head: { kind: 'crossEntropy' },
+      wanted: { kind: 'rowNorms', tensors },
+      shared: 'none',
+    }),
+  );
+  const sums = new Map(tensors.map((tensor) => [tensor, new Float64Array(model.tensors(tensor).shape[0]!)]));
+  const count = control.reduce((sum, { sequences }) => sum + sequences.length, 0);
+  for (const { sequences, labels } of control) {
+    await breathe(signal);
+    const rows = sequences.map((ids) => ({ ids, offset: 0, cached: 0 }));
+    const length = Math.max(...rows.map((r) => r.ids.length));
+    const positions = rows.flatMap((row, b) => Array.from(row.ids, (_, t) => b * length + t));
     const out = await session.run({
       ...overlayFeeds(overlay),
       ...blockFeeds(model, rows, { length, past: 0, align: 'left' }).feeds,
@@ -196,8 +231,7 @@ async function sequenceRowNorms(
     });
     for (const [tensor, sum] of sums) {
       const norms = out[`norm.${tensor}`]!.data as Float32Array;
-      for (let i = 0; i < norms.length; i++)
-        sum[i % sum.length] = sum[i % sum.length]! + norms[i]! / control.length;
+      for (let i = 0; i < norms.length; i++) sum[i % sum.length] = sum[i % sum.length]! + norms[i]! / count;
     }
   }
   return sums;

@@ -5,11 +5,11 @@ import { type SlotCache, sharedFeeds, slotCache, slotFeeds } from '../generate/k
 import { blockFeeds } from '../model/batch.ts';
 import { ComponentSpace, componentKinds } from '../model/components.ts';
 import { maskGraph, type Objective } from '../model/graphs.ts';
+import type { GraphSession } from '../model/model.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
-import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
+import { REPACK_BYTES } from '../model/sizes.ts';
+import { type Feeds, f32, i64 } from '../onnx/session.ts';
 
-/** A mask takes hundreds of one-row steps: worth a private copy of the weights up to this size. */
-const REPACK_BYTES = 2 * 2 ** 30;
 /** Pairs that go through together; one graph serves batches of any size, in parts of this many. */
 const SLOTS = 8;
 
@@ -28,7 +28,7 @@ export class MaskSteps {
   readonly space: ComponentSpace;
   readonly pairs: readonly Pair[];
   private readonly runner: Runner;
-  private readonly session: Session;
+  private readonly session: GraphSession;
   /** By pair: fed where it lies, so that no step copies keys and values. */
   private readonly caches: readonly SlotCache[];
   /** What a slot without a pair, or a pair of one token, is fed. */
@@ -37,7 +37,7 @@ export class MaskSteps {
   private constructor(
     runner: Runner,
     pairs: readonly Pair[],
-    session: Session,
+    session: GraphSession,
     caches: readonly SlotCache[],
   ) {
     this.runner = runner;
@@ -77,7 +77,7 @@ export class MaskSteps {
       },
     );
     const shared = runner.shared ? 'cached' : 'none';
-    const session = await model.session(
+    const session = model.session(
       `mask ${objective} shared=${shared}`,
       overlayShape(runner.overlay),
       (context) => maskGraph(context, { objective, shared, slots: SLOTS }),

@@ -10,14 +10,27 @@ import type { TensorTable } from './decoder.ts';
 import type { GraphContext } from './graphs.ts';
 import { noOverlay, type OverlayShape, overlayShape } from './overlay.ts';
 import { type RotaryTable, rotaryTables } from './rotary.ts';
+import { SMALL_BYTES } from './sizes.ts';
 
 export interface ModelOptions {
   provider?: SessionOptions['provider'];
   threads?: number;
+  /** Leave 16-bit weights as they are stored (onnx/session.ts). */
+  lean?: boolean;
 }
 
-/** Decoding repacks, and prefill has a session of its own, where weights are at most this many bytes. */
-export const SMALL_BYTES = 64 * 2 ** 20;
+/** Sessions that hold a copy of the weights, at most: attribution takes turns between three, training between two. */
+const MAX_COPIES = 3;
+
+/** A compiled graph, for as long as its model is there. */
+export type GraphSession = Pick<Session, 'run'>;
+
+interface Entry {
+  session: Promise<Session>;
+  /** It holds a copy of the weights: 16-bit ones in float32, or repacked ones. */
+  copies: boolean;
+  running: number;
+}
 
 const dtypes: Record<string, DType> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
@@ -31,7 +44,12 @@ export class Model {
   readonly attentionKinds: ReadonlySet<AttentionKind>;
   readonly options: Required<ModelOptions>;
   private readonly files: WeightFiles;
-  private readonly sessions = new Map<string, Promise<Session>>();
+  /** Bytes in the checkpoint's files. */
+  private readonly weightBytes: number;
+  /** Sessions hold 16-bit weights in float32. */
+  private readonly widens: boolean;
+  /** Least recently used first. */
+  private readonly sessions = new Map<string, Entry>();
 
   private constructor(checkpoint: Checkpoint, tokenizer: Tokenizer, options: ModelOptions) {
     this.checkpoint = checkpoint;
@@ -41,8 +59,15 @@ export class Model {
       Array.from({ length: checkpoint.config.numLayers }, (_, layer) => this.arch.attention(layer)),
     );
     this.rotary = rotaryTables(this.arch, this.attentionKinds);
-    this.options = { provider: options.provider ?? 'cpu', threads: options.threads ?? 1 };
+    this.options = {
+      provider: options.provider ?? 'cpu',
+      threads: options.threads ?? 1,
+      lean: options.lean ?? false,
+    };
     this.files = weightFiles(checkpoint);
+    const infos = [...checkpoint.tensors.values()];
+    this.weightBytes = infos.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.widens = !this.options.lean && infos.some(({ dtype }) => dtype !== 'F32');
   }
 
   /** Open a Hugging Face folder. Throws InputError for anything wrong with it. */
@@ -60,10 +85,6 @@ export class Model {
     return this.weightBytes <= SMALL_BYTES;
   }
 
-  private get weightBytes(): number {
-    return [...this.checkpoint.tensors.values()].reduce((sum, t) => sum + t.byteLength, 0);
-  }
-
   readonly tensors: TensorTable = (name) => {
     const info = this.checkpoint.tensors.get(name);
     if (!info) throw new Error(`no tensor ${name} in ${this.checkpoint.folder}`);
@@ -75,7 +96,8 @@ export class Model {
   }
 
   /**
-   * The session of a graph, compiled once per (name, overlay structure).
+   * The session of a graph, compiled at its first run, once per (name, overlay structure). It may be used for as long as the
+   * model is: after a release its next run compiles it again.
    * @param repackBelow repack the weights where they are at most this many bytes: pays where products have few rows
    * (decoding, mask step), 1.5 to 1.7 times, for a private copy
    */
@@ -84,25 +106,53 @@ export class Model {
     overlay: OverlayShape,
     build: (context: GraphContext) => Graph,
     { repackBelow = 0 } = {},
-  ): Promise<Session> {
+  ): GraphSession {
     const key = `${name} ${JSON.stringify(overlay)}`;
-    let session = this.sessions.get(key);
-    if (!session) {
-      session = createSession(build(this.context(overlay)), this.files, {
-        ...this.options,
-        prepack: this.weightBytes <= repackBelow,
-      });
-      this.sessions.set(key, session);
-    }
-    return session;
+    const prepack = this.weightBytes <= repackBelow;
+    const compile = () =>
+      createSession(build(this.context(overlay)), this.files, { ...this.options, prepack });
+    return {
+      run: async (feeds) => {
+        const entry = this.sessions.get(key) ?? this.admit(prepack, compile);
+        // The most recently used comes last.
+        this.sessions.delete(key);
+        this.sessions.set(key, entry);
+        entry.running++;
+        try {
+          return await (await entry.session).run(feeds);
+        } finally {
+          entry.running--;
+        }
+      },
+    };
   }
 
-  /** Release every session whose name starts with `prefix` (all of them by default). */
-  async release(prefix = ''): Promise<void> {
-    for (const [key, session] of [...this.sessions]) {
-      if (!key.startsWith(prefix)) continue;
+  /** Release every session; those that are running stay. */
+  release(): Promise<void> {
+    return this.drop(() => true);
+  }
+
+  /**
+   * Release the sessions that hold a copy of the weights: what comes next needs others. Those that map the checkpoint's files
+   * cost nothing and stay, and so do those of a small model.
+   */
+  makeRoom(): Promise<void> {
+    return this.drop(({ copies }) => copies);
+  }
+
+  private admit(prepack: boolean, compile: () => Promise<Session>): Entry {
+    const copies = !this.isSmall && (prepack || this.widens);
+    const held = [...this.sessions.values()].filter((entry) => entry.copies);
+    const isFull = copies && held.length >= MAX_COPIES;
+    const room = isFull ? this.drop((entry) => entry === held[0]) : Promise.resolve();
+    return { session: room.then(compile), copies, running: 0 };
+  }
+
+  private async drop(which: (entry: Entry) => boolean): Promise<void> {
+    for (const [key, entry] of [...this.sessions]) {
+      if (entry.running > 0 || !which(entry)) continue;
       this.sessions.delete(key);
-      await (await session).release();
+      await (await entry.session).release();
     }
   }
 }

@@ -377,11 +377,32 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
   argmax: (e, _node, [x]) => e.op('ArgMax', [x!], { axis: -1, keepdims: 0 }),
 };
 
+const isWidened = ({ op, inputs }: Node): boolean => op.kind === 'cast' && inputs[0]!.op.kind === 'weight';
+
+/**
+ * A 16-bit weight in float32, for one operation. The runtime would widen all weights before it does anything else, and hold
+ * them: so the weight gets its shape from an extent of the operation's other operand, times zero. That costs no copy.
+ */
+function widen(e: Emitter, cast: Node, operation: Node): string {
+  const weight = e.value(cast.inputs[0]!);
+  const other = operation.inputs.find((input) => !isWidened(input));
+  if (!other || other.shape.length === 0) return lowerings.cast(e, cast, [weight]);
+  const nothing = e.op('Mul', [e.op('Shape', [e.value(other)], { start: 0, end: 1 }), e.i64([0])]);
+  const shape = e.op('Add', [e.i64(cast.shape as number[]), nothing]);
+  return lowerings.cast(e, cast, [e.op('Reshape', [weight, shape], { allowzero: 0 })]);
+}
+
 /**
  * Lower a graph to ONNX bytes. Weights become initialisers that point into the checkpoint's own files.
  * @param locate where a checkpoint tensor lies
+ * @param widenOnUse widen a 16-bit weight anew for every operation that reads it, so that none is held in float32 from the
+ * forward to the backward pass
  */
-export function lower(graph: Graph, locate: (name: string) => WeightLocation): Uint8Array {
+export function lower(
+  graph: Graph,
+  locate: (name: string) => WeightLocation,
+  { widenOnUse = false } = {},
+): Uint8Array {
   const e = new Emitter();
   const order = topological(graph.outputs.values());
   // Declared first, so that extents can be read off any input.
@@ -391,12 +412,13 @@ export function lower(graph: Graph, locate: (name: string) => WeightLocation): U
   }
   for (const node of order) {
     if (node.op.kind === 'input' || node.op.kind === 'weight') continue;
+    if (widenOnUse && isWidened(node)) continue;
     e.define(
       node,
       lowerings[node.op.kind](
         e,
         node,
-        node.inputs.map((input) => e.value(input)),
+        node.inputs.map((input) => (widenOnUse && isWidened(input) ? widen(e, input, node) : e.value(input))),
       ),
     );
   }

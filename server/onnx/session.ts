@@ -31,6 +31,11 @@ export interface SessionOptions {
    * weights. Full sequences gain little.
    */
   prepack: boolean;
+  /**
+   * Leave 16-bit weights in the file, mapped, and widen each as it is used. Otherwise they are widened once, into a
+   * float32 copy of the session's own.
+   */
+  lean?: boolean;
 }
 
 /** A compiled graph. */
@@ -44,9 +49,9 @@ export interface Session {
 export async function createSession(
   graph: Graph,
   weights: WeightFiles,
-  { provider, threads, prepack }: SessionOptions,
+  { provider, threads, prepack, lean = false }: SessionOptions,
 ): Promise<Session> {
-  const model = lower(graph, (name) => weights.locate(name));
+  const model = lower(graph, (name) => weights.locate(name), { widenOnUse: lean });
   const session = await ort.InferenceSession.create(model, {
     executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
     graphOptimizationLevel: 'all',
@@ -56,6 +61,9 @@ export async function createSession(
     enableMemPattern: false,
     logSeverityLevel: 3,
     extra: {
+      ...(lean && {
+        optimization: { disable_specified_optimizers: 'ConstantFolding;CommonSubexpressionElimination' },
+      }),
       session: {
         disable_prepacking: prepack ? '0' : '1',
         model_external_initializers_file_folder_path: weights.folder,

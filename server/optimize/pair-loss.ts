@@ -3,8 +3,10 @@ import type { Pair } from '../data/records.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
 import { blockFeeds, sharedPromptFeeds } from '../model/batch.ts';
 import { type Objective, trainingGraph, type Wanted } from '../model/graphs.ts';
+import type { GraphSession } from '../model/model.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
-import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
+import { trainingRows } from '../model/sizes.ts';
+import { type Feeds, f32, i64 } from '../onnx/session.ts';
 import { type Dropout, dropoutFeeds, dropoutTokens } from './dropout.ts';
 
 /**
@@ -29,10 +31,10 @@ export interface LossAndGradients {
  */
 export class PairLoss {
   private readonly runner: Runner;
-  private readonly session: Session;
+  private readonly session: GraphSession;
   private readonly shared: Feeds;
 
-  private constructor(runner: Runner, session: Session, shared: Feeds) {
+  private constructor(runner: Runner, session: GraphSession, shared: Feeds) {
     this.runner = runner;
     this.session = session;
     this.shared = shared;
@@ -47,7 +49,7 @@ export class PairLoss {
   ): Promise<PairLoss> {
     const { model, sharedIds } = runner;
     const shared = sharedIds.length > 0 ? 'live' : 'none';
-    const session = await model.session(
+    const session = model.session(
       `pairs ${objective} ${JSON.stringify(wanted)} shared=${shared}`,
       overlayShape(overlay),
       (context) => trainingGraph(context, { head: { kind: 'pairs', objective }, wanted, shared }),
@@ -73,7 +75,8 @@ export class PairLoss {
     const gradients = new Map<string, Float32Array>();
     let loss = 0;
     const constants = { ...overlayFeeds(overlay), ...this.shared };
-    const tokens = offset > 0 || runner.model.isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS;
+    const { isSmall, config } = runner.model;
+    const tokens = trainingRows(offset > 0 || isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS, config);
     for (const group of groupByLength(
       pairs.map((p) => p.prefix.length - offset),
       dropout ? Math.min(tokens, dropoutTokens(overlay)) : tokens,

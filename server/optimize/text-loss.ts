@@ -2,12 +2,14 @@ import { breathe, type Signal } from '../control.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
 import { blockFeeds } from '../model/batch.ts';
 import { trainingGraph, type Wanted } from '../model/graphs.ts';
+import type { GraphSession } from '../model/model.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
-import { type Feeds, f32, i64, type Session } from '../onnx/session.ts';
+import { logitRows, trainingRows } from '../model/sizes.ts';
+import { type Feeds, f32, i64 } from '../onnx/session.ts';
 import { type Dropout, dropoutFeeds, dropoutTokens } from './dropout.ts';
 import { addGradients } from './pair-loss.ts';
 
-/** Own tokens in one run. */
+/** Own tokens in one run; fewer of large models, and of large vocabularies, whose logits and targets are held for all. */
 const BLOCK_TOKENS = 2048;
 
 /** A sequence and the positions whose next-token distribution the loss reads. */
@@ -26,9 +28,9 @@ export type TextTarget =
 /** Loss over positions of full sequences, summed with their shares, and its gradient by full backpropagation. */
 export class TextLoss {
   private readonly runner: Runner;
-  private readonly session: Session;
+  private readonly session: GraphSession;
 
-  private constructor(runner: Runner, session: Session) {
+  private constructor(runner: Runner, session: GraphSession) {
     this.runner = runner;
     this.session = session;
   }
@@ -40,7 +42,7 @@ export class TextLoss {
     wanted: Wanted,
     overlay: Overlay,
   ): Promise<TextLoss> {
-    const session = await runner.model.session(
+    const session = runner.model.session(
       `text ${kind} ${JSON.stringify(wanted)}`,
       overlayShape(overlay),
       (context) => trainingGraph(context, { head: { kind }, wanted, shared: 'none' }),
@@ -62,9 +64,10 @@ export class TextLoss {
     const constants = overlayFeeds(overlay);
     const gradients = new Map<string, Float32Array>();
     let loss = 0;
+    const tokens = logitRows(trainingRows(BLOCK_TOKENS, model.config), vocab);
     for (const group of groupByLength(
       items.map((item) => item.ids.length),
-      dropout ? Math.min(BLOCK_TOKENS, dropoutTokens(overlay)) : BLOCK_TOKENS,
+      dropout ? Math.min(tokens, dropoutTokens(overlay)) : tokens,
     )) {
       await breathe(signal);
       const rows = group.map((i) => ({ ids: items[i]!.ids, offset: 0, cached: 0 }));

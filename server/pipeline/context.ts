@@ -39,16 +39,24 @@ export interface Runners {
   plain: Runner;
 }
 
-/** @param prompts token ids of ALL prompts of the run, so that the prefix does not depend on how work is cut */
+/**
+ * Runners of a new phase of the work: the sessions of the one before make room (Model.makeRoom).
+ * @param prompts token ids of ALL prompts of the run, so that the prefix does not depend on how work is cut
+ */
 export async function makeRunners(
   model: Model,
   prompts: readonly (readonly number[])[],
   overlay: Overlay = noOverlay,
 ): Promise<Runners> {
+  await model.makeRoom();
   const plain = await Runner.create(model, overlay);
   // Under dynamic scaling the cache of a prefix depends on the length of the whole sequence.
   const prefix = model.config.ropeScaling.type === 'dynamic' ? [] : sharedPrefix(prompts);
-  return { plain, shared: prefix.length > 0 ? await Runner.create(model, overlay, prefix) : plain };
+  if (prefix.length === 0) return { plain, shared: plain };
+  const shared = await Runner.create(model, overlay, prefix);
+  // What computed the prefix is not what computes behind it.
+  await model.makeRoom();
+  return { plain, shared };
 }
 
 /** Consecutive pieces of at most `size` items. */

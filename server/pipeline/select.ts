@@ -57,6 +57,7 @@ export async function selectCircuit(
     };
   }
   const steps = await MaskSteps.create(shared, pairs, 'margin', signal);
+  await model.makeRoom();
   const options = { ...settings, seed };
   const onProgress = (p: {
     epoch: number;

@@ -43,6 +43,7 @@ export function observer(
     const { plain, shared } = await makeRunners(model, prompts, overlay);
     const outcomes = await evaluateProblems(shared, validation, evaluate, { signal });
     const observed: Observation = { accuracy: accuracyOf(outcomes), n: validation.length, suites: {} };
+    await model.makeRoom();
     for (const [name, items] of suites) {
       const results = await evaluateControls(
         plain,
@@ -52,6 +53,7 @@ export function observer(
       );
       observed.suites[name] = { accuracy: accuracyOf(results), n: items.length };
     }
+    await model.makeRoom();
     return observed;
   };
 }
@@ -75,6 +77,7 @@ export async function circuitAmplifier(
     settings,
     signal,
   );
+  await model.makeRoom();
   const base = settings.weights === 'float16' ? overlay.deltas.map((delta) => baseLines(model, delta)) : null;
   return new Amplifier(overlay, objective, observer(context, data, settings, evaluate), settings, rng, base);
 }

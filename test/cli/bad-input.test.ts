@@ -179,6 +179,26 @@ posix('the program works through a link, from any folder', async () => {
   expect(fs.statSync(CLI).mode & 0o111).toBe(0o111);
 });
 
+describe('memory', () => {
+  test('is told before the model is loaded', async () => {
+    const told = await events([...generate(task.model, '--limit', '1'), '--out', at('told')]);
+    const text = told.flatMap((event) => (event.event === 'message' ? [event.text as string] : []));
+    expect(text).toContainEqual(expect.stringMatching(/^memory: needs about \d+ MB of \d+\.\d GB/));
+  });
+
+  test.each([
+    ['0.5', /needs about \d\.\d GB of memory, and there are 500 MB\. Give --batch \d+ \(about \d+ MB\)\n$/],
+    ['0.1', /and there are 100 MB\. Use a smaller model or a machine with more memory\n$/],
+  ])('of %s GB is refused before anything is written, with what would do', async (limit, message) => {
+    const line = generate(task.model, '--max-tokens', '100000', '--quiet');
+    const { code, stdout, stderr } = await cca(line, { env: { CCA_MEMORY_GB: limit } });
+    expect(stderr).toMatch(message);
+    expect(stderr.split('\n').length).toBe(2);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(fs.existsSync(at('out'))).toBe(false);
+  });
+});
+
 test('with --json a command prints nothing but events, on stdout alone', async () => {
   const out = at('json');
   const all = await events([

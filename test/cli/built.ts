@@ -51,15 +51,17 @@ export interface Outcome {
 export interface StartOptions {
   cwd?: string;
   program?: string;
+  /** Set beside the environment of the tests. */
+  env?: Record<string, string>;
   /** A signal to send once the output so far contains a text. */
   kill?: { signal: NodeJS.Signals; when: string; onSent?: () => void };
 }
 
 /** Runs the command line to its end. */
 export function cca(line: readonly string[], options: StartOptions = {}): Promise<Outcome> {
-  const { cwd = os.tmpdir(), program = CLI, kill } = options;
+  const { cwd = os.tmpdir(), program = CLI, env, kill } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...line], { cwd });
+    const child = spawn(process.execPath, [program, ...line], { cwd, env: { ...process.env, ...env } });
     const outcome = { stdout: '', stderr: '' };
     let killed = false;
     for (const stream of ['stdout', 'stderr'] as const) {

@@ -77,6 +77,7 @@ describe('reader and schema agree', () => {
       if (schema.type === 'integer') yield { at, wrong: inside + 0.5 };
     } else if (schema.type === 'array') yield { at, wrong: [] };
     else if (schema.type === 'string') yield { at, wrong: 7 };
+    else if (schema.type === 'boolean') yield { at, wrong: 'yes', right: true };
     else if (!schema.anyOf)
       throw new Error(`a kind of schema that this test does not know: ${JSON.stringify(schema)}`);
   }

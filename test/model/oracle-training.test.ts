@@ -248,7 +248,7 @@ describe.each(oracleNames)('%s', (name) => {
     const kinds = paperKinds.map((kind) => ({ kind, component: kind === 'up' ? ('mlp' as const) : kind }));
     const layers = Array.from({ length: model.config.numLayers }, (_, layer) => layer);
     const tensors = kinds.flatMap(({ component }) => layers.map((l) => tensorOf(model.arch, component, l)));
-    const session = await model.session('row norms', overlayShape(noOverlay), (context) =>
+    const session = model.session('row norms', overlayShape(noOverlay), (context) =>
       trainingGraph(context, {
         head: { kind: 'crossEntropy' },
         wanted: { kind: 'rowNorms', tensors },

@@ -25,6 +25,7 @@ export const modelOptions = {
     max: THREADS.max,
     fallbackText: 'one per core, at most 8',
   }),
+  lean: toggle(about.lean),
 };
 
 /** Where a stage keeps its work, and from which seed. */

@@ -30,7 +30,7 @@ import {
   selectionOptions,
 } from './settings.ts';
 
-const { device, threads } = modelOptions;
+const { device, threads, lean } = modelOptions;
 const { seed, resume, fresh } = runOptions;
 
 export const run = command({
@@ -60,6 +60,7 @@ edited in its documents, and a circuit of your own:
     model: folder(modelOptions.model.summary),
     device,
     threads,
+    lean,
     problems: file('problems: JSONL (own, GSM8K or GSM-Symbolic)'),
     ...promptOptions,
     ...controlOptions,

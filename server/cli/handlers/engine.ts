@@ -18,8 +18,9 @@ export function modelOf(values: {
   model: string;
   device: ModelRef['device'];
   threads: number | undefined;
+  lean: boolean;
 }): ModelRef {
-  return { folder: values.model, device: values.device, threads: values.threads ?? null };
+  return { folder: values.model, device: values.device, threads: values.threads ?? null, lean: values.lean };
 }
 
 export const now = () => performance.now() / 1000;

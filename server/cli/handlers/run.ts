@@ -102,6 +102,7 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     limit,
     controlLimit,
     threads,
+    lean: given.has('lean') ? values.lean : undefined,
     device: given.has('device') ? device : undefined,
     seed: given.has('seed') ? values.seed : undefined,
     seeds: given.has('seeds') ? values.seeds : full ? FULL_SEEDS : undefined,

@@ -15,6 +15,7 @@ interface RunValues {
   model: string;
   device: 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
   threads: number | undefined;
+  lean: boolean;
   out: string;
   seed: number;
   fresh: boolean;

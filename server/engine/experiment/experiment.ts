@@ -25,6 +25,7 @@ import {
   boolean,
   byField,
   either,
+  flag,
   integer,
   type JsonSchema,
   list,
@@ -269,6 +270,7 @@ const experiment = object(
     ),
     device: oneOf(DEVICE_WORDS, 'where the model runs'),
     threads: integer(THREADS),
+    lean: flag(about.lean),
   },
   'An experiment of Circuit Amplifier: `cca run --experiment FILE`. Paths count from the folder of this file.',
 );

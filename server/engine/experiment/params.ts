@@ -12,10 +12,11 @@ export type RunPlan = Omit<RunAllParams, 'out' | 'seed' | 'fresh' | 'until' | 'r
 
 /** @param given settings in place of the experiment's own */
 export function planRun(experiment: Experiment, given: SettingsOverrides = {}): RunPlan {
-  const { model, device, threads, template, fewShot, preset, variants, controlLimit, limit } = experiment;
+  const { model, device, threads, lean, template, fewShot, preset, variants, controlLimit, limit } =
+    experiment;
   const { guard, test } = suitesOf(experiment.controls);
   return {
-    model: { folder: model, device: device ?? 'auto', threads: threads ?? null },
+    model: { folder: model, device: device ?? 'auto', threads: threads ?? null, lean: lean ?? false },
     problems: problemsOf(experiment.problems, limit ?? null),
     prompts: { template: template ?? null, fewShot: fewShot ?? null, chat: chatOf(experiment.chat) },
     controls: test,

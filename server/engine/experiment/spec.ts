@@ -122,6 +122,14 @@ export function oneOf<const C extends string>(words: readonly C[], about: string
   };
 }
 
+export function flag(about: string): Spec<boolean> {
+  return {
+    schema: { type: 'boolean', description: about },
+    read: (value, place) =>
+      typeof value === 'boolean' ? value : refuse(place, `is ${shown(value)}`, 'Give true or false.'),
+  };
+}
+
 export function list<T>(item: Spec<T>, about: string): Spec<T[]> {
   return {
     schema: { type: 'array', items: item.schema, minItems: 1, description: about },

@@ -9,6 +9,7 @@ import { usablePairs } from '../../pipeline/stages/mask.ts';
 import { type ControlsRef, loadControls, loadText } from '../inputs/controls.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { excludedTraces, readAnyPairs, withExclusion } from '../inputs/pairs.ts';
+import { answering, decoding, training } from '../inputs/phases.ts';
 import { loadProblems, type PromptOptions } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -59,23 +60,28 @@ export const amplify =
         const vocab = model.config.vocabSize;
         const all = traces === null ? [] : await collect(readTraces(traces, { vocab }));
         const excluded = await excludedTraces(pairs);
+        const hash = await model.checkpoint.hash(context.signal);
+        const { circuit } = await readMaskFile(mask, model.config, hash);
+        const data = {
+          pairs: usablePairs(await readAnyPairs(model, pairs)).slice(0, limit ?? undefined),
+          controlText: encodeTexts(model, await loadText(text)),
+          traces: all
+            .map((trace) => withExclusion(trace, excluded))
+            .filter((t) => t.correct && t.decoding.strategy === 'greedy' && t.excluded !== true),
+          validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, {
+            seed,
+            tokenizer: model.tokenizer,
+            signal: context.signal,
+          }),
+          guard: await loadControls(watch, null),
+        };
         return {
-          prepared: {
-            circuit: (await readMaskFile(mask, model.config, await model.checkpoint.hash())).circuit,
-            data: {
-              pairs: usablePairs(await readAnyPairs(model, pairs)).slice(0, limit ?? undefined),
-              controlText: encodeTexts(model, await loadText(text)),
-              traces: all
-                .map((trace) => withExclusion(trace, excluded))
-                .filter((t) => t.correct && t.decoding.strategy === 'greedy' && t.excluded !== true),
-              validation: await loadProblems({ file: validation, split: null, limit: null }, prompts, {
-                seed,
-                tokenizer: model.tokenizer,
-                signal: context.signal,
-              }),
-              guard: await loadControls(watch, null),
-            },
-          },
+          prepared: { circuit, data },
+          phases: [
+            training(model, circuit, data, settings),
+            decoding(model, data.validation, evaluate),
+            ...answering(model, data.guard, evaluate),
+          ],
           work: {
             data: dataOf('amplify', {
               pairs,

@@ -16,6 +16,7 @@ import {
   partsOf,
 } from '../../pipeline/stages/benchmark.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { asking } from '../inputs/phases.ts';
 import type { ChatPrompt } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -85,6 +86,7 @@ export const benchmark =
         ];
         return {
           prepared: { parts, all, overlay: await openPatch(model, patch) },
+          phases: [asking(model, task, parts, count, settings)],
           work: {
             data: roles('benchmark', files),
             stages: {

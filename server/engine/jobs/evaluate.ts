@@ -11,6 +11,7 @@ import { type Shard, shardName } from '../../runs/shard.ts';
 import { type ControlsRef, loadControls } from '../inputs/controls.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { openPatch, type PatchRef } from '../inputs/patch.ts';
+import { answering, decoding } from '../inputs/phases.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -68,44 +69,51 @@ export const evaluate =
       models,
       params,
       context,
-      async ({ model }) => ({
-        prepared: {
-          suites: {
-            problems: {
-              test: await loadProblems(ref, prompts, {
-                seed,
-                tokenizer: model.tokenizer,
-                signal: context.signal,
-              }),
-            },
-            controls: await loadControls(controls, controlLimit),
+      async ({ model }) => {
+        const suites = {
+          problems: {
+            test: await loadProblems(ref, prompts, {
+              seed,
+              tokenizer: model.tokenizer,
+              signal: context.signal,
+            }),
           },
-          models: {
-            base: await openPatch(model, against),
-            ...(patch && { amplified: await openPatch(model, patch) }),
-          } as Record<string, Overlay>,
-        },
-        work: {
-          data: dataOf('evaluate', {
-            problems: ref.file,
-            fewShot: prompts.fewShot,
-            ...roles('controls', controls),
-            patch: patch?.file ?? null,
-            against: against?.file ?? null,
-          }),
-          stages: {
-            evaluate: {
-              ...asRecord(settings),
-              split: ref.split,
-              limit: ref.limit,
-              ...promptSettings(prompts),
-              controlLimit,
-              scale: patch?.scale ?? null,
-              ...(shard && { shard: shardName(shard) }),
+          controls: await loadControls(controls, controlLimit),
+        };
+        return {
+          phases: [
+            decoding(model, suites.problems.test, settings),
+            ...answering(model, suites.controls, settings),
+          ],
+          prepared: {
+            suites,
+            models: {
+              base: await openPatch(model, against),
+              ...(patch && { amplified: await openPatch(model, patch) }),
+            } as Record<string, Overlay>,
+          },
+          work: {
+            data: dataOf('evaluate', {
+              problems: ref.file,
+              fewShot: prompts.fewShot,
+              ...roles('controls', controls),
+              patch: patch?.file ?? null,
+              against: against?.file ?? null,
+            }),
+            stages: {
+              evaluate: {
+                ...asRecord(settings),
+                split: ref.split,
+                limit: ref.limit,
+                ...promptSettings(prompts),
+                controlLimit,
+                scale: patch?.scale ?? null,
+                ...(shard && { shard: shardName(shard) }),
+              },
             },
           },
-        },
-      }),
+        };
+      },
       async (run, { suites, models: sides }, { device }) => {
         const { outcomes, seconds, items } = await evaluateStage(run, {
           models: sides,

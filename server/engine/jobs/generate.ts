@@ -3,6 +3,7 @@ import type { GenerateSettings } from '../../pipeline/settings.ts';
 import { type GenerateSummary, generateStage } from '../../pipeline/stages/generate.ts';
 import { type Shard, shardName } from '../../runs/shard.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
+import { decoding } from '../inputs/phases.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -27,27 +28,31 @@ export const generate =
       models,
       params,
       context,
-      async ({ model }) => ({
-        prepared: await loadProblems(ref, prompts, {
+      async ({ model }) => {
+        const prepared = await loadProblems(ref, prompts, {
           seed,
           tokenizer: model.tokenizer,
           signal: context.signal,
-        }),
-        work: {
-          data: dataOf('generate', { problems: ref.file, fewShot: prompts.fewShot }),
-          stages: {
-            generate: {
-              ...settings,
-              seed,
-              split: ref.split,
-              limit: ref.limit,
-              ...promptSettings(prompts),
-              ...servedModel(endpoint),
-              ...(shard && { shard: shardName(shard) }),
+        });
+        return {
+          prepared,
+          phases: endpoint ? [] : [decoding(model, prepared, settings)],
+          work: {
+            data: dataOf('generate', { problems: ref.file, fewShot: prompts.fewShot }),
+            stages: {
+              generate: {
+                ...settings,
+                seed,
+                split: ref.split,
+                limit: ref.limit,
+                ...promptSettings(prompts),
+                ...servedModel(endpoint),
+                ...(shard && { shard: shardName(shard) }),
+              },
             },
           },
-        },
-      }),
+        };
+      },
       async (run, problems) => {
         const remote = remoteOf(endpoint, run);
         return (await generateStage(run, { problems, settings, seed, shard, remote })).summary;

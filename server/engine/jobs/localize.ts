@@ -7,6 +7,7 @@ import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/local
 import { type Shard, shardName } from '../../runs/shard.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
+import { walking } from '../inputs/phases.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
@@ -40,6 +41,7 @@ export const localize =
         const generation = decodingLike('traces', [file], params.generation);
         return {
           prepared: { traces: firstProblems(traces, limit), generation },
+          phases: walking(traces, settings, generation),
           work: {
             data: dataOf('localize', { traces: file }),
             stages: {

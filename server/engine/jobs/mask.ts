@@ -4,6 +4,7 @@ import type { MaskSettings } from '../../pipeline/settings.ts';
 import { type MaskSummary, maskStage, usablePairs } from '../../pipeline/stages/mask.ts';
 import { loadText } from '../inputs/controls.ts';
 import { readAnyPairs } from '../inputs/pairs.ts';
+import { choosing } from '../inputs/phases.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { dataOf, inRunFolder, numbered, type ReadyEvent, type RunParams } from '../run-folder.ts';
@@ -27,16 +28,18 @@ export const mask =
       models,
       params,
       context,
-      async ({ model }) => ({
-        prepared: {
-          pairs: usablePairs(await readAnyPairs(model, file)).slice(0, limit ?? undefined),
-          controlText: encodeTexts(model, await loadText(text)),
-        },
-        work: {
-          data: dataOf('mask', { pairs: file, ...numbered('text', text) }),
-          stages: { mask: { ...settings, seed, limit } },
-        },
-      }),
+      async ({ model }) => {
+        const pairs = usablePairs(await readAnyPairs(model, file)).slice(0, limit ?? undefined);
+        const controlText = encodeTexts(model, await loadText(text));
+        return {
+          prepared: { pairs, controlText },
+          phases: [choosing(pairs, controlText, settings)],
+          work: {
+            data: dataOf('mask', { pairs: file, ...numbered('text', text) }),
+            stages: { mask: { ...settings, seed, limit } },
+          },
+        };
+      },
       async (run, prepared) => (await maskStage(run, { ...prepared, settings, seed })).summary,
     );
   };

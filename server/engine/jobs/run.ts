@@ -24,6 +24,7 @@ import type { PlannedStage } from '../../runs/progress.ts';
 import { type ControlsRef, loadControls, loadText, splitControls } from '../inputs/controls.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { excludedTraces, readAnyPairs, withExclusion } from '../inputs/pairs.ts';
+import { amplifying } from '../inputs/phases.ts';
 import { loadProblems, type ProblemsRef, type PromptOptions, promptSettings } from '../inputs/problems.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
@@ -97,24 +98,33 @@ export const run =
       models,
       params,
       context,
-      async ({ model }) => ({
-        prepared: checked(params, {
+      async ({ model }) => {
+        const prepared = checked(params, {
           ...(await loadData(params, model.tokenizer, context.signal)),
           given: await loadGiven(params, model),
-        }),
-        work: {
-          data: {
-            ...(await problemSources(files)),
-            ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
-            ...roles('controls', controls),
-            ...roles('watch', watch ?? []),
-            ...numbered('text', text ?? []),
-            ...givenFiles(params),
+        });
+        const { endpoint = null, until } = params;
+        return {
+          prepared,
+          phases: amplifying(model, prepared, settings, {
+            variants,
+            remote: endpoint !== null,
+            until,
+          }),
+          work: {
+            data: {
+              ...(await problemSources(files)),
+              ...(prompts.fewShot !== null && { fewShot: prompts.fewShot }),
+              ...roles('controls', controls),
+              ...roles('watch', watch ?? []),
+              ...numbered('text', text ?? []),
+              ...givenFiles(params),
+            },
+            stages: withData(stageSettings(settings, seed, variants), params),
+            redo: redone(params),
           },
-          stages: withData(stageSettings(settings, seed, variants), params),
-          redo: redone(params),
-        },
-      }),
+        };
+      },
       (run, data, { device }) => {
         const remote = remoteOf(params.endpoint ?? null, run);
         return runAll(run, data, settings, {
@@ -186,11 +196,11 @@ function givenFiles(params: RunAllParams): Record<string, string> {
 
 async function loadGiven(params: RunAllParams, model: Model): Promise<Given> {
   const { from, circuit } = params;
-  const hash = await model.checkpoint.hash();
+  const hash = () => model.checkpoint.hash();
   if (from !== null) {
     const manifest = readManifest(from);
     if (!manifest) throw new InputError(from, 'is not a run folder', 'Give the folder of a run.');
-    if (manifest.model?.hash !== hash)
+    if (manifest.model?.hash !== (await hash()))
       throw new InputError(from, 'is a run of another model', 'Give a run of the model that is amplified.');
   }
   const vocab = model.config.vocabSize;
@@ -200,7 +210,7 @@ async function loadGiven(params: RunAllParams, model: Model): Promise<Given> {
   return {
     traces: traces?.map((trace) => withExclusion(trace, excluded)) ?? null,
     pairs: pairs === null ? null : await readAnyPairs(model, pairs),
-    circuit: circuit === null ? null : readMaskFile(circuit, model.config, hash),
+    circuit: circuit === null ? null : readMaskFile(circuit, model.config, await hash()),
   };
 }
 

@@ -163,6 +163,7 @@ function suiteEvaluators(
       return (items, onItem) =>
         evaluateProblems(shared, items as readonly Problem[], settings, { signal, onItem });
     }
+    if (!plain) await model.makeRoom();
     plain ??= Runner.create(model, overlay);
     const runner = await plain;
     return (items, onItem) =>

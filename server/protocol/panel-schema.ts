@@ -201,6 +201,7 @@ const toPanel: Members<ToPanel> = {
   circuit: { view, selections: list(selection), choices, limits, trusted: boolean },
   attribution: { attribution: string, pairs: count },
   attributing: { done: count, total: count },
+  attributionStopped: {},
   mask: { lambda: number, epoch: number, selected: count, margin: number, loss: number, values: string },
   job: { job: nullable(job) },
   steps: { from: count, steps: list(step) },

@@ -41,6 +41,7 @@ export type ToPanel =
     }
   | { type: 'attribution'; attribution: Float32s; pairs: number }
   | { type: 'attributing'; done: number; total: number }
+  | { type: 'attributionStopped' }
   | {
       type: 'mask';
       lambda: number;

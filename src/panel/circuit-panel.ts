@@ -48,6 +48,8 @@ export class CircuitPanel {
   /** The page listens; what is sent before that is lost. */
   #ready = false;
   #experiment: string | null = null;
+  /** The run whose curves and report the page has; null before any. */
+  #reported: string | null = null;
   /** Sent once the page shows the circuit. */
   #component: number | null = null;
   #purpose: CancellationTokenSource | null = null;
@@ -84,7 +86,12 @@ export class CircuitPanel {
       app.jobs.onChange((job) => {
         if (this.#job()?.id === job.id) this.#post({ type: 'job', job });
       }),
-      app.jobs.onList(() => this.#post({ type: 'job', job: this.#job() })),
+      app.jobs.onList(() => {
+        this.#post({ type: 'job', job: this.#job() });
+        // After a reload the jobs are known later than the run: the curves are to be those of the job beside them.
+        if (this.#ready && this.#reported !== null && !same(this.#reported, this.#trained()))
+          void this.#loadReport().catch(this.#tell);
+      }),
       workspace.onDidGrantWorkspaceTrust(() => this.#post({ type: 'trusted', trusted: true })),
       panel.onDidDispose(() => {
         this.#purpose?.cancel();
@@ -160,6 +167,7 @@ export class CircuitPanel {
 
   async #loadReport(): Promise<void> {
     const run = this.#trained();
+    this.#reported = run;
     const { engine } = this.#app;
     const [steps, report] = await Promise.all([
       engine.request(jobs.curve, { run }),
@@ -239,7 +247,8 @@ export class CircuitPanel {
       this.#post({ type: 'attribution', ...result });
     } catch (reason) {
       if (!(reason instanceof CancellationError)) throw reason;
-      this.#post({ type: 'notice', level: 'error', text: 'The attribution was stopped.' });
+      // One that a newer one has replaced is not over for the page.
+      if (this.#attribution === source) this.#post({ type: 'attributionStopped' });
     }
   }
 

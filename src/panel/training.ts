@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { saveSelection } from '../../server/protocol/circuit.ts';
+import { removeSelection, saveSelection } from '../../server/protocol/circuit.ts';
 import type { TrainingChoices } from '../../server/protocol/panel.ts';
 import { freeFolder } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
@@ -37,6 +37,12 @@ export async function train(
       'amplify.validateEveryEarly': validateEvery,
     },
   });
-  await startJob(app, `Sparse training of ${selected.length} components`, spec);
+  try {
+    await startJob(app, `Sparse training of ${selected.length} components`, spec);
+  } catch (reason) {
+    // Declined or refused: nothing was trained that a selection of this name could stand for.
+    await app.engine.request(removeSelection, { run, name });
+    throw reason;
+  }
   return out;
 }

@@ -16,6 +16,23 @@ const opened = received(initial, circuitMessage());
 const select = (state: State, positions: number[]) =>
   reduce(state, { type: 'select', selection: Bits.of(1600, positions) });
 
+test('an attribution that is stopped is no error, and can be begun again', () => {
+  const begun = received(reduce(opened, { type: 'attributing' }), { type: 'attributing', done: 3, total: 9 });
+  expect(begun.attributing).toEqual({ done: 3, total: 9 });
+  const stopped = received(begun, { type: 'attributionStopped' });
+  expect(stopped).toMatchObject({ attributing: null, notice: null });
+});
+
+test('what a component is for is dropped where the attribution or the weights are new, and else kept', () => {
+  const known = received(opened, { type: 'purpose', purpose: demo.purposes[0]! });
+  const again = circuitMessage();
+  expect(received(known, again).purpose).toBe(known.purpose);
+  const { attribution } = demo.view;
+  expect(received(known, { type: 'attribution', attribution: attribution!, pairs: 1 }).purpose).toBe(null);
+  const stale = { ...again, view: { ...again.view, attribution: null } };
+  expect(received(known, stale).purpose).toBe(null);
+});
+
 describe('messages', () => {
   const good: ToPanel[] = [
     circuitMessage(),
@@ -23,6 +40,7 @@ describe('messages', () => {
     ...demo.live,
     { type: 'job', job: runningJob },
     { type: 'job', job: null },
+    { type: 'attributionStopped' },
     { type: 'steps', from: 0, steps: demo.steps },
     { type: 'report', report: demo.report },
     { type: 'purpose', purpose: demo.purposes[0]! },

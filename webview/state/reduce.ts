@@ -82,6 +82,8 @@ function receive(state: State, message: ToPanel): State {
     }
     case 'attributing':
       return { ...state, attributing: { done: message.done, total: message.total } };
+    case 'attributionStopped':
+      return { ...state, attributing: null };
     case 'mask': {
       if (!state.circuit) return state;
       const { values, type: _, ...live } = message;

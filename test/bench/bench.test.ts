@@ -45,13 +45,17 @@ test('prints a figure for every case and leaves nothing behind', () => {
 });
 
 test('sizes: figures of every model and dtype beside their bounds, and nothing left behind', () => {
-  const { args, env, temporary } = bench('--only', 'sizes', '--dtype', 'bf16,f32');
+  const { args, env, temporary } = bench('--only', 'sizes', '--dtype', 'bf16,bf16-lean,f32');
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
   expect(stderr).toBe('');
   expect(status).toBe(0);
   expect(readdirSync(temporary)).toEqual([]);
   const models = stdout.split('\n\n').slice(1);
-  expect(models.map((block) => block.split('\n')[0])).toEqual(['Tiny shapes, bf16', 'Tiny shapes, f32']);
+  expect(models.map((block) => block.split('\n')[0])).toEqual([
+    'Tiny shapes, bf16',
+    'Tiny shapes, bf16-lean',
+    'Tiny shapes, f32',
+  ]);
   for (const block of models) {
     const lines = block.split('\n').filter((line) => line.includes(' / '));
     expect(lines.map((line) => line.slice(0, 46).trim())).toEqual([

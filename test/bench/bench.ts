@@ -3,7 +3,7 @@
  *
  *     npm run bench -- [--quick] [--only mask,shared,rows,decode,memory,branching] [--repeats N] [--threads N] [--demo DIR]
  *         [--torch-micro-batch N]
- *     npm run bench -- --only sizes [--params 0.5,1.5] [--dtype bf16,f32] [--repeats N] [--threads N]
+ *     npm run bench -- --only sizes [--params 0.5,1.5] [--dtype bf16,bf16-lean,f32] [--repeats N] [--threads N]
  *
  * Where python3, or the Python that CCA_PYTHON names, has PyTorch, its figures stand beside ours. Figures are
  * min / median / max over the repeats. --quick takes tiny shapes, to which the bars do not apply. PyTorch's whole-prefix

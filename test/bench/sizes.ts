@@ -116,16 +116,34 @@ export const quickModel = qwen({
   vocab_size: 400,
 });
 
-/** Bytes of a weight in a session's memory: F32 is mapped, BF16 becomes float32 when the session is made. */
-const WIDTH = 4;
+interface Format {
+  /** In the checkpoint. */
+  dtype: 'BF16' | 'F32';
+  /** 16-bit weights stay mapped and are widened on use; else each session widens them when it is made. F32 is mapped. */
+  lean: boolean;
+  /** Bytes of a weight in memory. */
+  width: number;
+}
 
-const dtypes = { bf16: 'BF16', f32: 'F32' } as const;
+const formats: Readonly<Record<string, Format>> = {
+  bf16: { dtype: 'BF16', lean: false, width: 4 },
+  'bf16-lean': { dtype: 'BF16', lean: true, width: 2 },
+  f32: { dtype: 'F32', lean: false, width: 4 },
+};
 
 /** What a process of its own does: memory is counted by process, and what one holds slows no other down. */
-type Task = { load: Load; threads: number; samples: number } & (
-  | { kind: 'rates' }
-  | { kind: 'forward' | 'mask'; folder: string }
-);
+type Task = RatesTask | ModelTask;
+interface RatesTask {
+  kind: 'rates';
+  load: Load;
+  threads: number;
+  samples: number;
+}
+interface ModelTask extends Omit<RatesTask, 'kind'> {
+  kind: 'forward' | 'mask';
+  folder: string;
+  lean: boolean;
+}
 
 interface Forward {
   /** Seconds from opening the folder to the first token. */
@@ -143,9 +161,9 @@ interface Mask {
   peak: number;
 }
 
-async function forward(folder: string, { load, threads, samples }: Task): Promise<Forward> {
+async function forward({ folder, load, threads, lean, samples }: ModelTask): Promise<Forward> {
   const begin = performance.now();
-  const model = await Model.load(folder, { threads });
+  const model = await Model.load(folder, { threads, lean });
   const runner = await Runner.create(model);
   await runner.forward([{ ids: [1], rows: [0], keep: true }]);
   const loading = (performance.now() - begin) / 1000;
@@ -163,18 +181,21 @@ async function forward(folder: string, { load, threads, samples }: Task): Promis
   return { load: loading, loadedPeak, prefill: prefillSamples, decode, peak: peakBytes() };
 }
 
-async function mask(folder: string, { load, threads, samples }: Task): Promise<Mask> {
+async function mask({ folder, load, threads, lean, samples }: ModelTask): Promise<Mask> {
   const signal = neverAborted;
-  const model = await Model.load(folder, { threads });
+  const model = await Model.load(folder, { threads, lean });
   const rng = new Rng('mask');
   const steps: number[][] = [];
   for (const tokens of load.maskTokens) {
     const pairs = randomPairs(rng, { count: load.pairs, tokens, vocab: model.config.vocabSize });
     const runner = await Runner.create(model);
     const masked = await MaskSteps.create(runner, pairs, 'margin', signal);
+    // As the stage does: what computed the prefixes is not needed for the steps.
+    await model.makeRoom();
     const gate = new Float32Array(masked.space.size).map(() => 2 * rng.float());
     const batch = pairs.map((_, i) => i);
     steps.push(await time(() => masked.run(batch, gate, { signal }), { repeats: samples, warmUp: 2 }));
+    await model.release();
   }
   return { steps, peak: peakBytes() };
 }
@@ -186,7 +207,7 @@ export async function runTask(json: string): Promise<void> {
   const run = () => {
     if (task.kind === 'rates')
       return measureRates({ bytes: load.streamed, size: load.square, threads, repeats: samples });
-    return (task.kind === 'forward' ? forward : mask)(task.folder, task);
+    return (task.kind === 'forward' ? forward : mask)(task);
   };
   console.log(JSON.stringify(await run()));
 }
@@ -224,7 +245,7 @@ export interface SizesOptions {
   quick: boolean;
   /** Billions of parameters, by commas: keys of `models`. */
   params: string;
-  /** Dtypes of the checkpoints, by commas. */
+  /** Keys of `formats`, by commas. */
   dtype: string;
   threads: number;
   repeats: number;
@@ -236,9 +257,9 @@ export async function sizes(options: SizesOptions): Promise<void> {
   const chosen = quick
     ? [{ name: 'Tiny', config: quickModel }]
     : known('--params', params, models).map(([name, config]) => ({ name: `Qwen2.5-${name}B`, config }));
-  const stored = known('--dtype', dtype, dtypes);
+  const wanted = known('--dtype', dtype, formats);
   for (const { name, config } of chosen) {
-    for (const [label, as] of stored) await oneModel(`${name} shapes, ${label}`, config, as, options);
+    for (const [label, format] of wanted) await oneModel(`${name} shapes, ${label}`, config, format, options);
   }
 }
 
@@ -254,7 +275,7 @@ function known<T>(flag: string, list: string, table: Readonly<Record<string, T>>
 async function oneModel(
   name: string,
   json: Record<string, unknown>,
-  dtype: 'BF16' | 'F32',
+  { dtype, lean, width }: Format,
   { folder: parent, quick, threads, repeats, report }: SizesOptions,
 ): Promise<void> {
   const folder = `${parent}/sizes`;
@@ -274,7 +295,7 @@ async function oneModel(
     const more = await inProcess<Rates>({ kind: 'rates', load, threads, samples: 3 });
     rates.bandwidth.push(...more.bandwidth);
     rates.gemm.push(...more.gemm);
-    const result = await inProcess<T>({ kind, folder, load, threads, samples });
+    const result = await inProcess<T>({ kind, folder, load, threads, lean, samples });
     report.line(`${kind} process done`, `after ${since(begin)}`);
     return result;
   };
@@ -282,7 +303,7 @@ async function oneModel(
     const runs: Forward[] = [];
     for (let i = 0; i < repeats; i++) runs.push(await measured('forward', 2));
     const masks = await measured<Mask>('mask', 5 * repeats);
-    print({ report, config, load, rates, runs, masks });
+    print({ report, config, width, load, rates, runs, masks });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -291,6 +312,7 @@ async function oneModel(
 function print({
   report,
   config,
+  width,
   load,
   rates,
   runs,
@@ -298,6 +320,7 @@ function print({
 }: {
   report: Report;
   config: ModelConfig;
+  width: number;
   load: Load;
   rates: Rates;
   runs: readonly Forward[];
@@ -337,13 +360,13 @@ function print({
   beside(
     `prefill of ${prefillTokens} tokens, tokens/s`,
     runs.flatMap((run) => run.prefill),
-    prefill(config, WIDTH, prefillTokens),
+    prefill(config, width, prefillTokens),
     (s) => prefillTokens / s,
   );
   load.decodeBatches.forEach((batch, i) => {
     // The mean over the steps that are counted.
     const context = promptTokens + 1 + newTokens / 2;
-    const step = decodeStep(config, WIDTH, batch, context);
+    const step = decodeStep(config, width, batch, context);
     beside(
       `decoding, batch ${batch}, tokens/s`,
       runs.flatMap((run) => run.decode[i]!),
@@ -355,7 +378,7 @@ function print({
     beside(
       `mask step, ${load.pairs} prefixes of ${tokens}, seconds`,
       masks.steps[i]!,
-      maskStep(config, WIDTH, load.pairs, tokens),
+      maskStep(config, width, load.pairs, tokens),
       (s) => s,
     );
   });

@@ -34,8 +34,7 @@ export async function planJob(spec: JobSpec): Promise<PlannedJob> {
     throw new InputError(spec.experiment, 'names no run folder', remedy);
   }
   const last = spec.until === null ? STAGES.length : STAGES.indexOf(spec.until) + 1;
-  const variants =
-    spec.until === null ? (spec.variants?.length ? spec.variants : (experiment.variants ?? [])) : [];
+  const variants = spec.until === null ? (spec.variants ?? experiment.variants ?? []) : [];
   return {
     title: `${spec.until === null ? 'Amplify' : TITLES[spec.until]}: ${path.basename(run)}`,
     run: path.resolve(run),
@@ -70,7 +69,9 @@ export function commandLine(
     ...option('circuit', spec.circuit),
     ...option('seed', spec.seed),
     ...option('endpoint-key-env', stored ? KEY_VARIABLE : null),
-    ...(spec.variants ?? []).flatMap((name) => option('variant', name)),
+    ...(spec.variants?.length === 0 ? ['none'] : (spec.variants ?? [])).flatMap((name) =>
+      option('variant', name),
+    ),
     ...Object.entries(spec.set).flatMap(([name, value]) => option('set', `${name}=${value}`)),
     ...option('device', device === 'auto' ? null : device),
     ...option('threads', threads),

@@ -19,7 +19,7 @@ export interface JobSpec {
   /** Circuit in place of a selected one (a mask file); null. */
   circuit: string | null;
   seed: number | null;
-  /** Matched controls and baselines, as in the experiment file; null for the experiment's own. */
+  /** Matched controls and baselines, as in the experiment file; [] for none, null for the experiment's own. */
   variants: string[] | null;
   /** Settings in place of the experiment's, by dotted name: `amplify.steps`. */
   set: Record<string, number | string | boolean>;

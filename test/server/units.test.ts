@@ -290,6 +290,11 @@ test('a command line has what the job says; what was redone is not taken away tw
   expect(words.join(' ')).toBe(
     'run --experiment /e.json --out /run --json --redo mask --seed 0 --variant random --variant all --set amplify.steps=40 --threads 2',
   );
+  // None is a choice of its own: without a word the experiment's would run.
+  const bare = (variants: string[] | null) =>
+    commandLine(job('/e.json', { variants }), '/run', { device: 'auto', threads: 2 }).join(' ');
+  expect(bare([])).toContain('--variant none');
+  expect(bare(null)).not.toContain('--variant');
   const server = { url: 'http://node7:8000', model: 'demo' };
   const keyed = (endpoint: Parameters<typeof commandLine>[3]) =>
     commandLine(spec, '/run', { device: 'auto', threads: 2 }, endpoint).includes('--endpoint-key-env');

@@ -85,7 +85,11 @@ edited in its documents, and a circuit of your own:
       assignment("a setting of the experiment file's `settings`, such as amplify.steps=40 (may be repeated)"),
     ),
     variant: repeated(
-      optionalChoice('matched control or baseline to run beside it (may be repeated)', VARIANTS, 'none'),
+      optionalChoice(
+        "matched control or baseline to run beside it (may be repeated); none: not even the experiment's",
+        [...VARIANTS, 'none'],
+        "the experiment's",
+      ),
     ),
     limit: integer('N', 'take only the first N problems of every split', { min: 1, fallbackText: 'all' }),
     controlLimit: integer('N', 'take only the first N items of every control file', {

@@ -107,7 +107,11 @@ function withOptions(own: Partial<Experiment>, values: RunValues, { given }: Io)
     seed: given.has('seed') ? values.seed : undefined,
     seeds: given.has('seeds') ? values.seeds : full ? FULL_SEEDS : undefined,
     text: values.text.length > 0 ? values.text : undefined,
-    variants: full ? [...VARIANTS] : variant.length > 0 ? variant : undefined,
+    variants: full
+      ? [...VARIANTS]
+      : variant.length > 0
+        ? variant.filter((name) => name !== 'none')
+        : undefined,
     from,
     pairs,
     circuit,

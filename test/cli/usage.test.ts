@@ -156,6 +156,7 @@ describe('values', () => {
       batch: undefined,
       fewShot: undefined,
       chat: false,
+      lean: false,
       seed: 0,
       resume: false,
       fresh: false,

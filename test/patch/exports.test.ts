@@ -108,7 +108,9 @@ function hashes(folder: string, names: readonly string[]): Record<string, string
 describe.each(oracleNames)('%s', (name) => {
   let exported: Exported;
   beforeAll(() => {
-    exported = readDocument<Record<OracleName, Exported>>(path.join(import.meta.dirname, 'exports'))[name];
+    exported = readDocument<Record<OracleName, Exported>>(path.join(import.meta.dirname, 'fixtures/exports'))[
+      name
+    ];
   });
 
   test('the files are those that transformers and peft have read', () => {

@@ -1,4 +1,4 @@
-"""What transformers and peft compute from exported folders, in float32: exports.json, exports.safetensors beside this file.
+"""What transformers and peft compute from exported folders, in float32: fixtures/exports.json and .safetensors.
 
 CCA_PYTHON=python npx vitest run test/patch/exports.test.ts exports the folders anew, calls this, and compares.
 
@@ -60,4 +60,4 @@ def job(base, merged, adapter, ids, **_):
 
 versions = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
 exports = {each["name"]: job(**each) for each in json.loads(sys.argv[1])}
-write_oracle(HERE, "exports", {"versions": versions, **exports})
+write_oracle(HERE / "fixtures", "exports", {"versions": versions, **exports})

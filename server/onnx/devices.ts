@@ -10,6 +10,22 @@ import type { SessionOptions } from './session.ts';
 export type Device = SessionOptions['provider'];
 const DEVICES: readonly Device[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
 
+/**
+ * How far each was ever run: with every test; every kind of graph on a software driver (test/onnx/webgpu.test.ts), on no
+ * GPU; or never, for want of the machine.
+ */
+export const TESTED = {
+  cpu: 'in full',
+  webgpu: 'on a software driver',
+  cuda: 'never',
+  dml: 'never',
+  coreml: 'never',
+} as const satisfies Record<Device, string>;
+
+/** Said wherever such a device is chosen. */
+const untried = (device: Device) =>
+  TESTED[device] === 'never' ? '; never tried with a whole model: compare its results with the CPU' : '';
+
 export interface DeviceReport {
   device: Device;
   /** It made a session and computed a small graph right. */
@@ -87,7 +103,9 @@ export function chooseDevice(reports: readonly DeviceReport[], modelBytes: numbe
   const fastest = working.reduce((a, b) => (b.milliseconds! < a.milliseconds! ? b : a));
   const cpu = reports.find(({ device }) => device === 'cpu')?.milliseconds ?? Number.POSITIVE_INFINITY;
   const times = `${fastest.milliseconds!.toFixed(1)} ms against ${cpu.toFixed(1)} ms on the CPU for 0.25 GFLOP`;
-  if (cpu >= WORTH_WHILE * fastest.milliseconds!) return { device: fastest.device, reason: times };
+  if (cpu >= WORTH_WHILE * fastest.milliseconds!) {
+    return { device: fastest.device, reason: times + untried(fastest.device) };
+  }
   return { device: 'cpu', reason: `${fastest.device} is not ${WORTH_WHILE} times as fast (${times})` };
 }
 
@@ -106,7 +124,7 @@ export async function pickDevice(
     return chooseDevice(reports, modelBytes);
   }
   const { works, reason } = await probeDevice(wanted, threads, script);
-  if (works) return { device: wanted, reason: 'asked for' };
+  if (works) return { device: wanted, reason: `asked for${untried(wanted)}` };
   throw new InputError(
     '--device',
     `${wanted} does not work here: ${reason}`,

@@ -4,7 +4,7 @@
 
 Needs numpy, safetensors and gguf. The demo's tokenizer looks whole words up and has no merges, and it puts a digit or a
 punctuation mark together with the space before it. llama.cpp has no such pre-tokeniser; GPT-2's with the merges made
-here gives the same ids for every text of the demo's words (record_llama_cpp.py checks it on every prompt).
+here gives the same ids for every text of the demo's words (record.ts asks for and checks every prompt).
 """
 
 import json

@@ -57,9 +57,14 @@ next stage goes on from there.
 export const devices = command({
   name: 'devices',
   summary: 'where models can run on this machine',
-  details: `Every device is tried: it must make a session and compute a small graph right.
+  details: `Every device is tried: it must make a session and compute a small graph right, in
+single precision (TF32, NVIDIA's default for products, is switched off, and would fail).
 The time is that of matrix products of 0.25 GFLOP. \`auto\` is the fastest if it is
-twice as fast as the CPU, and the CPU for models of less than 64 MiB.`,
+twice as fast as the CPU, and the CPU for models of less than 64 MiB.
+
+\`tested\` says how far a device was ever run in development: the CPU in full; webgpu with
+every kind of graph on a software driver, on no GPU; cuda, dml and coreml never. Compare
+a first result there with the CPU's (cca runs compare).`,
   arguments: {},
   options: { threads: modelOptions.threads },
 });

@@ -7,17 +7,18 @@ export const deviceHandlers: Pick<Handlers, 'devices'> = {
     const found = await withEngine((engine) =>
       engine.call('devices', { threads: threads ?? null }, { signal }),
     );
-    const rows = found.devices.map(({ device, works, milliseconds, reason }) => [
+    const rows = found.devices.map(({ device, works, milliseconds, tested, reason }) => [
       device,
       works ? 'works' : '-',
       milliseconds === null ? '' : `${milliseconds.toFixed(1)} ms`,
+      tested,
       reason ?? '',
     ]);
     const auto = `auto: ${found.auto.device} (${found.auto.reason})\n`;
     const cores = `CPU threads unless given: ${found.threads}\n`;
     return {
       data: { ...found },
-      text: table(['device', 'state', '0.25 GFLOP', 'why not'], rows) + auto + cores,
+      text: table(['device', 'state', '0.25 GFLOP', 'tested', 'why not'], rows) + auto + cores,
     };
   },
 };

@@ -1,8 +1,15 @@
-import { chooseDevice, type DeviceChoice, type DeviceReport, probeDevices } from '../../onnx/devices.ts';
+import {
+  chooseDevice,
+  type DeviceChoice,
+  type DeviceReport,
+  probeDevices,
+  TESTED,
+} from '../../onnx/devices.ts';
 import { defaultThreads } from '../models.ts';
 
 export interface DevicesResult {
-  devices: DeviceReport[];
+  /** `tested`: how far the device was ever run in development. */
+  devices: (DeviceReport & { tested: string })[];
   /** What `auto` means for a model that is not small. */
   auto: DeviceChoice;
   threads: number;
@@ -12,5 +19,6 @@ export interface DevicesResult {
 export async function devices({ threads }: { threads: number | null }): Promise<DevicesResult> {
   const used = threads ?? defaultThreads();
   const reports = await probeDevices(used);
-  return { devices: reports, auto: chooseDevice(reports, null), threads: used };
+  const found = reports.map((report) => ({ ...report, tested: TESTED[report.device] }));
+  return { devices: found, auto: chooseDevice(reports, null), threads: used };
 }

@@ -32,15 +32,16 @@ export type Phase =
   | { kind: 'localize'; batch: number; tokens: number; prompt: number; completion: number }
   /** Continuations scored, as benchmarks do. */
   | { kind: 'likelihood'; length: number }
-  | { kind: 'fisher'; prefix: number; text: number }
+  /** @param prefixes tokens of all pairs' prefixes @param texts tokens of all texts */
+  | { kind: 'fisher'; prefix: number; prefixes: number; text: number; texts: number }
   /** @param tokens of all pairs' prefixes */
   | { kind: 'dcm'; tokens: number; prefix: number; batch: number }
   /**
    * @param weights that are trained
-   * @param texts rows of the base model's log-probabilities that the KL terms read
-   * @param text the longest of them
+   * @param prefixes tokens of all pairs' prefixes
+   * @param texts tokens of what the KL terms read
    */
-  | { kind: 'train'; weights: number; prefix: number; text: number; texts: number }
+  | { kind: 'train'; weights: number; prefix: number; prefixes: number; text: number; texts: number }
   /** LoRA of a rank, or every weight (null). */
   | { kind: 'baseline'; rank: number | null; length: number }
   | { kind: 'attribute'; prefix: number }
@@ -108,21 +109,25 @@ function phaseBytes(model: Footprint, phase: Phase): number {
     case 'decode':
       return weights(model, 1, 'logits') + decoding(config, phase);
     case 'localize':
-      return weights(model, 1, 'logits') + decoding(config, phase) + Math.min(KV_BYTES, kv * phase.tokens);
+      return (
+        weights(model, 1, 'logits') +
+        decoding(config, phase) +
+        Math.min(KV_BYTES, kv * phase.tokens) +
+        2 * 4 * config.vocabSize * logitRows(BLOCK_TOKENS, config.vocabSize)
+      );
     case 'likelihood':
       return weights(model, 2, 'logits') + forward(config, phase.length) + 2 * LOGIT_BYTES + KV_BYTES / 4;
     case 'score':
       return weights(model, 2, 'logits') + forward(config, BLOCK_TOKENS) + LOGIT_BYTES / 2;
     case 'fisher': {
-      const rows = Math.max(phase.text, logitRows(trainingRows(BLOCK_TOKENS, config), config.vocabSize));
+      const rows = textRows(config, BLOCK_TOKENS, phase);
       const { numLayers, hiddenSize, intermediateSize, numHeads, numKvHeads, headDim } = config;
       const matrices =
         numLayers * 4 * hiddenSize * ((numHeads + 2 * numKvHeads) * headDim + intermediateSize);
       const bySequence = 4 * hiddenSize * intermediateSize * Math.ceil(rows / Math.max(1, phase.text / 2));
       // Gradients are held once from the runtime and once summed, those of a sequence with their squares.
       const pairs =
-        backward(config, pairRows(config, phase.prefix), phase.prefix) +
-        2 * Math.min(GRADIENT_BYTES, matrices);
+        backward(config, pairRows(config, phase), phase.prefix) + 2 * Math.min(GRADIENT_BYTES, matrices);
       const texts =
         backward(config, rows, phase.text) + logits(config, rows) + 2 * Math.min(GRADIENT_BYTES, bySequence);
       return weights(model, 1, 'logits') + Math.max(pairs, texts);
@@ -135,9 +140,8 @@ function phaseBytes(model: Footprint, phase: Phase): number {
       return Math.max(before, steps) + kv * phase.tokens;
     }
     case 'train': {
-      const rows = Math.max(phase.text, logitRows(trainingRows(2048, config), config.vocabSize));
-      const pairs =
-        weights(model, 1, 'layers') + backward(config, pairRows(config, phase.prefix), phase.prefix);
+      const rows = textRows(config, 2 * BLOCK_TOKENS, phase);
+      const pairs = weights(model, 1, 'layers') + backward(config, pairRows(config, phase), phase.prefix);
       const kept = Math.min(2 * BASE_BYTES, 4 * config.vocabSize * phase.texts);
       const texts =
         phase.text === 0
@@ -146,7 +150,10 @@ function phaseBytes(model: Footprint, phase: Phase): number {
       return pairs + texts + OPTIMISER * phase.weights;
     }
     case 'baseline': {
-      const rows = Math.max(phase.length, logitRows(trainingRows(2048, config), config.vocabSize));
+      const rows = textRows(config, 2 * BLOCK_TOKENS, {
+        text: phase.length,
+        texts: Number.POSITIVE_INFINITY,
+      });
       const step = backward(config, rows, phase.length) + logits(config, rows);
       // All weights are fed: the session holds none.
       if (phase.rank === null) return OPTIMISER * model.parameters + step;
@@ -155,7 +162,7 @@ function phaseBytes(model: Footprint, phase: Phase): number {
       return weights(model, 1, 'logits') + OPTIMISER * phase.rank * numLayers * extents + step;
     }
     case 'attribute': {
-      const rows = pairRows(config, phase.prefix);
+      const rows = pairRows(config, { prefix: phase.prefix, prefixes: BLOCK_TOKENS });
       return weights(model, 3, 'logits') + repacked(model) + backward(config, rows, phase.prefix);
     }
   }
@@ -171,8 +178,8 @@ const OPTIMISER = 4 * (6 + 6);
 function weights(model: Footprint, sessions: number, what: 'logits' | 'layers'): number {
   const { stored, parameters, lean, matrix, headMatrix, layers, head } = model;
   if (stored <= SMALL_BYTES) return 2 * 4 * parameters;
-  // A matrix is widened while it is used; the next comes before its memory is taken again.
-  if (lean) return ARENA * 2 * (what === 'logits' ? Math.max(matrix, headMatrix) : matrix);
+  // A matrix is widened while it is used, and the next before its memory is taken again.
+  if (lean) return ARENA * (2 * matrix + (what === 'logits' ? headMatrix : 0));
   return sessions * (layers + (what === 'logits' ? head : 0));
 }
 
@@ -188,7 +195,7 @@ function decoding(
 ): number {
   const together = decodeBatch(config, batch, prompt + completion);
   const cache = kvBytes(config) * together * (prompt + completion + 32);
-  return 2 * cache + 3 * 4 * config.vocabSize * together + forward(config, prompt);
+  return 2 * cache + 3 * 4 * config.vocabSize * together + forward(config, prompt, together * prompt);
 }
 
 /** Logits, log-probabilities, targets and their gradients: four are there at once. */
@@ -196,9 +203,9 @@ function logits(config: ModelConfig, rows: number): number {
   return 4 * 4 * config.vocabSize * rows;
 }
 
-/** A block of full sequences. */
-function forward(config: ModelConfig, length: number): number {
-  const rows = Math.max(BLOCK_TOKENS, length);
+/** A block of full sequences of so many tokens in all. */
+function forward(config: ModelConfig, length: number, tokens = BLOCK_TOKENS): number {
+  const rows = Math.max(length, Math.min(tokens, BLOCK_TOKENS));
   const { hiddenSize, intermediateSize, numHeads, numKvHeads, headDim } = config;
   const row = 6 * hiddenSize + 3 * intermediateSize + 2 * (numHeads + 2 * numKvHeads) * headDim;
   return ARENA * 4 * rows * (row + 3 * numHeads * length) + 2 * kvBytes(config) * rows;
@@ -211,8 +218,17 @@ function backward(config: ModelConfig, rows: number, length: number): number {
 }
 
 /** Rows of a block of pairs with what they share (optimize/pair-loss.ts). */
-function pairRows(config: ModelConfig, prefix: number): number {
-  return Math.max(prefix, trainingRows(2048, config));
+function pairRows(config: ModelConfig, { prefix, prefixes }: { prefix: number; prefixes: number }): number {
+  return Math.max(prefix, Math.min(prefixes, trainingRows(2 * BLOCK_TOKENS, config)));
+}
+
+/** Rows of a block of texts, all of them with logits. */
+function textRows(
+  config: ModelConfig,
+  most: number,
+  { text, texts }: { text: number; texts: number },
+): number {
+  return Math.max(text, Math.min(texts, logitRows(trainingRows(most, config), config.vocabSize)));
 }
 
 /** Contrasts that are walked together (pipeline/stages/localize.ts). */
@@ -270,10 +286,11 @@ export function runPhases(
     kind: 'train',
     weights: trained,
     prefix,
+    prefixes: count * prefix,
     text: Math.max(amplify.klControl > 0 ? extents.text : 0, amplify.klTraces > 0 ? length : 0),
     texts:
       (amplify.klControl > 0 ? extents.texts * extents.text : 0) +
-      (amplify.klTraces > 0 ? extents.problems * maxTokens : 0),
+      (amplify.klTraces > 0 ? extents.problems * length : 0),
   });
   const scoring: Phase = {
     kind: 'decode',
@@ -283,7 +300,15 @@ export function runPhases(
   };
   const walked: Phase = { kind: 'localize', batch, tokens: WALKED * length, prompt, completion: maxTokens };
   const choice: Phase =
-    mask.select === 'dcm' ? dcm(mask.batch) : { kind: 'fisher', prefix, text: extents.text };
+    mask.select === 'dcm'
+      ? dcm(mask.batch)
+      : {
+          kind: 'fisher',
+          prefix,
+          prefixes: count * prefix,
+          text: extents.text,
+          texts: extents.texts * extents.text,
+        };
   const stages: Record<StageName, Phase[]> = {
     generate: remote || given.generate ? [] : [{ kind: 'decode', batch, prompt, completion: maxTokens }],
     localize: given.localize || localize.method === 'prefix' ? [] : [walked],

@@ -19,16 +19,14 @@ export interface ModelOptions {
   lean?: boolean;
 }
 
-/** Sessions that hold a copy of the weights, at most: attribution takes turns between three, training between two. */
-const MAX_COPIES = 3;
+/** Sessions of a model that is not small, at most: attribution takes turns between three, training between two. */
+const MAX_SESSIONS = 3;
 
 /** A compiled graph, for as long as its model is there. */
 export type GraphSession = Pick<Session, 'run'>;
 
 interface Entry {
   session: Promise<Session>;
-  /** It holds a copy of the weights: 16-bit ones in float32, or repacked ones. */
-  copies: boolean;
   running: number;
 }
 
@@ -46,8 +44,6 @@ export class Model {
   private readonly files: WeightFiles;
   /** Bytes in the checkpoint's files. */
   private readonly weightBytes: number;
-  /** Sessions hold 16-bit weights in float32. */
-  private readonly widens: boolean;
   /** Least recently used first. */
   private readonly sessions = new Map<string, Entry>();
 
@@ -67,7 +63,6 @@ export class Model {
     this.files = weightFiles(checkpoint);
     const infos = [...checkpoint.tensors.values()];
     this.weightBytes = infos.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    this.widens = !this.options.lean && infos.some(({ dtype }) => dtype !== 'F32');
   }
 
   /** Open a Hugging Face folder. Throws InputError for anything wrong with it. */
@@ -113,7 +108,7 @@ export class Model {
       createSession(build(this.context(overlay)), this.files, { ...this.options, prepack });
     return {
       run: async (feeds) => {
-        const entry = this.sessions.get(key) ?? this.admit(prepack, compile);
+        const entry = this.sessions.get(key) ?? this.admit(compile);
         // The most recently used comes last.
         this.sessions.delete(key);
         this.sessions.set(key, entry);
@@ -133,19 +128,18 @@ export class Model {
   }
 
   /**
-   * Release the sessions that hold a copy of the weights: what comes next needs others. Those that map the checkpoint's files
-   * cost nothing and stay, and so do those of a small model.
+   * Release the sessions of a model that is not small: what comes next needs others. Each keeps the memory of its largest run,
+   * and a copy of 16-bit weights in float32.
    */
   makeRoom(): Promise<void> {
-    return this.drop(({ copies }) => copies);
+    return this.drop(() => !this.isSmall);
   }
 
-  private admit(prepack: boolean, compile: () => Promise<Session>): Entry {
-    const copies = !this.isSmall && (prepack || this.widens);
-    const held = [...this.sessions.values()].filter((entry) => entry.copies);
-    const isFull = copies && held.length >= MAX_COPIES;
-    const room = isFull ? this.drop((entry) => entry === held[0]) : Promise.resolve();
-    return { session: room.then(compile), copies, running: 0 };
+  private admit(compile: () => Promise<Session>): Entry {
+    const [oldest] = this.sessions.values();
+    const isFull = !this.isSmall && this.sessions.size >= MAX_SESSIONS;
+    const room = isFull ? this.drop((entry) => entry === oldest) : Promise.resolve();
+    return { session: room.then(compile), running: 0 };
   }
 
   private async drop(which: (entry: Entry) => boolean): Promise<void> {

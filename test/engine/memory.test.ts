@@ -39,7 +39,7 @@ const large: Footprint = {
 const inFloat32: Footprint = { ...large, stored: 6.17e9, layers: 0, head: 0, matrix: 0, headMatrix: 0 };
 
 const decode: Phase = { kind: 'decode', batch: 64, prompt: 200, completion: 256 };
-const train: Phase = { kind: 'train', weights: 4e6, prefix: 456, text: 100, texts: 20_000 };
+const train: Phase = { kind: 'train', weights: 4e6, prefix: 456, prefixes: 40_000, text: 100, texts: 20_000 };
 const full: Phase = { kind: 'baseline', rank: null, length: 456 };
 
 const refusal = (model: Footprint, phases: Phase[], limit: number): string => {

@@ -1,4 +1,4 @@
-/** Sessions of a checkpoint that each of them copies: how many there are, and that letting go of them changes nothing. */
+/** Sessions of a large checkpoint, each of which may copy it: how many there are, and that letting go of them changes nothing. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,7 +90,7 @@ const pairs = [1, 2, 3].map(
 );
 const signal = neverAborted;
 
-describe('sessions that copy the weights', () => {
+describe('sessions of a model that is not small', () => {
   it('are made anew with the same results after they made room, and not for a decoded token', async () => {
     const model = await Model.load(folder);
     const runner = await Runner.create(model);
@@ -107,7 +107,7 @@ describe('sessions that copy the weights', () => {
     expect(count.live).toBe(0);
   });
 
-  it('are one at a time where components are chosen by Fisher information, and none in lean mode', async () => {
+  it('are one at a time where components are chosen by Fisher information, with the same scores in lean mode', async () => {
     const scores = async (lean: boolean) => {
       const model = await Model.load(folder, { lean });
       const runner = await Runner.create(model);

@@ -33,14 +33,16 @@ export function decoding(
   problems: readonly Problem[],
   { batch, maxTokens }: { batch: number; maxTokens: number },
 ): Phase {
-  return { kind: 'decode', batch, prompt: promptTokens(model, problems), completion: maxTokens };
+  const together = Math.min(batch, problems.length);
+  return { kind: 'decode', batch: together, prompt: promptTokens(model, problems), completion: maxTokens };
 }
 
 /** Answers to control items. */
 export function answering(model: Model, items: readonly ControlItem[], settings: EvaluateSettings): Phase[] {
   if (items.length === 0) return [];
   const prompt = promptTokens(model, items);
-  return [{ kind: 'decode', batch: settings.batch, prompt, completion: settings.maxAnswerTokens }];
+  const together = Math.min(settings.batch, items.length);
+  return [{ kind: 'decode', batch: together, prompt, completion: settings.maxAnswerTokens }];
 }
 
 export function walking(
@@ -61,7 +63,13 @@ export function walking(
 export function choosing(pairs: readonly Pair[], controlText: Sequences, settings: MaskSettings): Phase {
   const prefixes = pairs.map(({ prefix }) => prefix);
   if (settings.select === 'fisher') {
-    return { kind: 'fisher', prefix: longest(prefixes), text: longest(controlText) };
+    return {
+      kind: 'fisher',
+      prefix: longest(prefixes),
+      prefixes: total(prefixes),
+      text: longest(controlText),
+      texts: total(controlText),
+    };
   }
   return { kind: 'dcm', tokens: total(prefixes), prefix: longest(prefixes), batch: settings.batch };
 }
@@ -76,15 +84,17 @@ export function training(
   }: { pairs: readonly Pair[]; controlText: Sequences; traces: readonly Trace[] },
   { neurons, klControl, klTraces }: AmplifySettings,
 ): Phase {
+  const prefixes = pairs.map(({ prefix }) => prefix);
   const texts = klControl > 0 ? controlText : [];
   const own = klTraces > 0 ? traces : [];
   const whole = own.map(({ prompt_ids, completion_ids }) => prompt_ids.length + completion_ids.length);
   return {
     kind: 'train',
     weights: weightCount(model, circuit, neurons),
-    prefix: longest(pairs.map(({ prefix }) => prefix)),
+    prefix: longest(prefixes),
+    prefixes: total(prefixes),
     text: Math.max(longest(texts), 0, ...whole),
-    texts: total([...texts, ...own.map(({ completion_ids }) => completion_ids)]),
+    texts: total(texts) + whole.reduce((a, b) => a + b, 0),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Signal } from '../control.ts';
-import type { ControlItem, Problem } from '../data/records.ts';
+import type { ControlItem, Problem, Trace } from '../data/records.ts';
 import type { Runner } from '../generate/forward.ts';
 import { generate } from '../generate/generate.ts';
 import { greedy } from '../generate/sampler.ts';
@@ -23,7 +23,8 @@ export const accuracyOf = (outcomes: readonly Outcome[]): number =>
 
 export interface ItemHooks {
   signal: Signal;
-  onItem?(done: number, total: number): void;
+  /** Every item's outcome as soon as it is known, in whatever order they end. */
+  onOutcome?(index: number, outcome: Outcome): void;
 }
 
 /** Greedy accuracy on problems: outcome by problem, in their order. */
@@ -31,14 +32,15 @@ export async function evaluateProblems(
   runner: Runner,
   problems: readonly Problem[],
   options: TraceOptions,
-  { signal, onItem }: ItemHooks,
+  { signal, onOutcome }: ItemHooks,
 ): Promise<Outcome[]> {
-  let done = 0;
+  const places = new Map(problems.map(({ id }, i) => [id, i]));
+  const outcomeOf = ({ correct, text }: Trace): Outcome => ({ correct, text });
   const traces = await greedyTraces(runner, problems, options, {
     signal,
-    onTrace: () => onItem?.(++done, problems.length),
+    onTrace: (trace) => onOutcome?.(places.get(trace.problem_id)!, outcomeOf(trace)),
   });
-  return traces.map(({ correct, text }) => ({ correct, text }));
+  return traces.map(outcomeOf);
 }
 
 /**
@@ -49,13 +51,12 @@ export async function evaluateControls(
   runner: Runner,
   items: readonly ControlItem[],
   { batch, maxTokens }: { batch: number; maxTokens: number },
-  { signal, onItem }: ItemHooks,
+  { signal, onOutcome }: ItemHooks,
 ): Promise<Outcome[]> {
   const outcomes = new Array<Outcome>(items.length);
-  let done = 0;
   const settle = (i: number, outcome: Outcome) => {
     outcomes[i] = outcome;
-    onItem?.(++done, items.length);
+    onOutcome?.(i, outcome);
   };
   const indices = items.map((_, i) => i);
   await recall(

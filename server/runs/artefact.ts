@@ -14,6 +14,8 @@ export class ChunkedArtefact {
   readonly file: string;
   extent: Extent;
   private readonly fd: number;
+  /** Bytes past the extent that are shown. */
+  private shown = 0;
 
   /**
    * Opens or creates the file and cuts it to the committed extent.
@@ -39,6 +41,16 @@ export class ChunkedArtefact {
     }
   }
 
+  /**
+   * Writes records after the committed extent and those shown before, without waiting for the disk: whoever reads the file
+   * sees them, also after this process was killed. `append` writes them again.
+   */
+  show(records: readonly unknown[]): void {
+    const lines = Buffer.from(records.map((record) => `${exactJson(record)}\n`).join(''));
+    withFileErrors(this.file, () => writeFully(this.fd, lines, this.extent.bytes + this.shown));
+    this.shown += lines.length;
+  }
+
   /** Appends records, one line each, and waits until they are on the disk. They count once `extent` is committed to the journal. */
   append(records: readonly unknown[]): Extent {
     const lines = Buffer.from(records.map((record) => `${exactJson(record)}\n`).join(''));
@@ -46,6 +58,7 @@ export class ChunkedArtefact {
       writeFully(this.fd, lines, this.extent.bytes);
       fs.fsyncSync(this.fd);
     });
+    this.shown = 0;
     return {
       bytes: this.extent.bytes + lines.length,
       records: this.extent.records + records.length,

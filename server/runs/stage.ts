@@ -106,6 +106,14 @@ export class Stage {
     return mine;
   }
 
+  /**
+   * Shows records of the one unit in flight before it is committed, in its order: they are in the file at once. After a kill
+   * they are there until the stage is resumed, which makes them again with their unit.
+   */
+  show(artefact: string, records: readonly unknown[]): void {
+    this.file(artefact).show(records);
+  }
+
   /** The records committed to one of the stage's artefacts, in order. */
   records(artefact: string): Iterable<unknown> {
     return this.file(artefact).records();

@@ -1,6 +1,6 @@
 import { bySuite } from '../../data/controls.ts';
 import type { ControlItem, Problem } from '../../data/records.ts';
-import { evaluateControls, evaluateProblems, type Outcome } from '../../evaluate/items.ts';
+import { evaluateControls, evaluateProblems, type ItemHooks, type Outcome } from '../../evaluate/items.ts';
 import { Runner } from '../../generate/forward.ts';
 import { encodePrompts } from '../../generate/traces.ts';
 import type { Overlay } from '../../model/overlay.ts';
@@ -47,7 +47,8 @@ export function readUnitKey(key: string): Pick<Part, 'model' | 'kind' | 'suite'>
 export const samplesName = (stage: string): string => `${stage}-samples.jsonl`;
 
 /**
- * Evaluate several models (the base and its changes) on the same items, unit by unit; every unit is kept.
+ * Evaluate several models (the base and its changes) on the same items, unit by unit; every unit is kept, and every
+ * item is in the samples file as it is scored.
  * @param shard only its units are evaluated: outcomes of the others are missing from the result
  */
 export async function evaluateStage(
@@ -86,14 +87,15 @@ export async function evaluateStage(
         evaluator = { model: tag, of: suiteEvaluators(context, models[tag]!, suites, settings) };
       }
       if (current?.place !== place) current = { place, evaluate: evaluator.of(kind, suite) };
-      const result = await (await current.evaluate)(items, tell);
-      const records = result.map((outcome, i) => ({
-        model: tag,
-        suite,
-        doc_id: k * CHUNK + i,
-        doc: items[i],
-        ...outcome,
-      }));
+      const records = new Array<object>(items.length);
+      let scored = 0;
+      let shown = 0;
+      const result = await (await current.evaluate)(items, (i, outcome) => {
+        records[i] = { model: tag, suite, doc_id: k * CHUNK + i, doc: items[i], ...outcome };
+        // In the file as soon as it and those before it are scored.
+        for (; records[shown]; shown++) stage.show(samples, [records[shown]]);
+        tell(++scored);
+      });
       return { result, records: { [samples]: records } };
     });
     results[tag]![kind][suite] = [...(results[tag]![kind][suite] ?? []), ...kept];
@@ -141,8 +143,8 @@ export async function evaluateModels(
   return outcomes;
 }
 
-/** Evaluates items of one suite; `onItem` hears how many are done. */
-type Evaluate = (items: Part['items'], onItem: (n: number) => void) => Promise<Outcome[]>;
+/** Evaluates items of one suite. */
+type Evaluate = (items: Part['items'], onOutcome: NonNullable<ItemHooks['onOutcome']>) => Promise<Outcome[]>;
 type SuiteEvaluators = (kind: Part['kind'], suite: string) => Promise<Evaluate>;
 
 /**
@@ -160,13 +162,13 @@ function suiteEvaluators(
   return async (kind, suite) => {
     if (kind === 'problems') {
       const { shared } = await makeRunners(model, encodePrompts(model, suites.problems[suite]!), overlay);
-      return (items, onItem) =>
-        evaluateProblems(shared, items as readonly Problem[], settings, { signal, onItem });
+      return (items, onOutcome) =>
+        evaluateProblems(shared, items as readonly Problem[], settings, { signal, onOutcome });
     }
     if (!plain) await model.makeRoom();
     plain ??= Runner.create(model, overlay);
     const runner = await plain;
-    return (items, onItem) =>
-      evaluateControls(runner, items as readonly ControlItem[], recallOptions, { signal, onItem });
+    return (items, onOutcome) =>
+      evaluateControls(runner, items as readonly ControlItem[], recallOptions, { signal, onOutcome });
   };
 }

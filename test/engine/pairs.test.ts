@@ -7,6 +7,7 @@ import * as edits from '../../server/data/trace-edits.ts';
 import { documentName } from '../../server/data/trace-files.ts';
 import { printTraceDocument } from '../../server/data/trace-print.ts';
 import { excludedTraces, readAnyPairs, withExclusion } from '../../server/engine/inputs/pairs.ts';
+import { readAnyTraces } from '../../server/engine/inputs/traces.ts';
 import { InputError } from '../../server/errors.ts';
 import type { Model } from '../../server/model/model.ts';
 import { scratch } from '../cli/built.ts';
@@ -197,5 +198,43 @@ describe('refused with one line', () => {
   test('a text that is no UTF-8', async () => {
     fs.writeFileSync(path.join(folder('latin'), 'one.trace'), Buffer.from([0xe9, 0x0a]));
     await refused(path.join(root, 'latin'), /one\.trace: is not UTF-8 text/);
+  });
+});
+
+describe('traces of the reference code', () => {
+  const record = (tokens: number[] | null, right: boolean) => ({
+    ...{ prompt: 'Q', prompt_len: 2, target: '#### 45', generated_tokens: tokens, reasoning_trace: 'Q 45' },
+    ...{ correct_answer: right, template_id: 7, instance_id: 1 },
+  });
+  const write = (name: string, records: object[]) => {
+    const file = path.join(root, name);
+    fs.writeFileSync(file, JSON.stringify(records));
+    return file;
+  };
+  const answer = demo.encode(' 36 + 9 = 45 boxes.', { addSpecialTokens: false });
+
+  test('either file stands for both; verdicts are its own, and a sample that failed is left out', async () => {
+    const greedy = write('run_greedy.json', [record([1, 2, 3], false), record([1, 2, 4], true)]);
+    const sampled = write('run_non_greedy.json', [record([1, 2, ...answer], true), record(null, false)]);
+    const traces = await readAnyTraces(model, sampled);
+    expect(traces.map(({ id, correct }) => [id, correct])).toEqual([
+      ['reference-1/greedy', false],
+      ['reference-2/greedy', true],
+      ['reference-1/sample', true],
+    ]);
+    expect(traces[2]).toMatchObject({
+      ...{ problem_id: 'reference-1', template_id: '7', instance_id: '1', target: 45 },
+      ...{ prompt_ids: [1, 2], completion_ids: answer, answer: 45, decoding: { strategy: 'sample' } },
+    });
+    expect(await readAnyTraces(model, greedy)).toEqual(traces);
+  });
+
+  test('two files that do not correspond, one alone, and another name are refused', async () => {
+    const short = write('odd_greedy.json', [record([1, 2, 3], false)]);
+    await expect(readAnyTraces(model, short)).rejects.toThrow(/odd_non_greedy\.json: no such file/);
+    write('odd_non_greedy.json', [record([1, 2, 3], true), record(null, false)]);
+    await expect(readAnyTraces(model, short)).rejects.toThrow(/has 2 records where .* has 1/);
+    const other = write('traces.json', [record([1, 2, 3], true)]);
+    await expect(readAnyTraces(model, other)).rejects.toThrow(/traces\.json: is neither JSONL nor called/);
   });
 });

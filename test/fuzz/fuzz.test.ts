@@ -20,8 +20,7 @@ test('200 damaged checkpoints, tokenizers and data files', { timeout: 900_000 },
   expect(stderr).toBe('');
   // Faults are listed with the number of their case.
   expect(stdout).toMatch(
-    /^200 cases, seed 1: \d+ refused with one line, \d+ harmless, 0 faults \(\d+ s\)\n$/,
+    /^200 cases, seed 1: 200 refused with one line, 0 faults \(\d+ harmless ones drawn anew, \d+ s\)\n$/,
   );
-  expect(Number(/(\d+) refused/.exec(stdout)![1])).toBeGreaterThan(170);
   expect(status).toBe(0);
 });

@@ -1,4 +1,4 @@
-/** Damage to files: every change is meant to make the file unusable. */
+/** Damage to files. Most makes a file unusable; what turns out to be harmless is drawn again (fuzz.ts). */
 import fs from 'node:fs';
 import type { Rng } from '../../server/random.ts';
 import type { Kind } from './valid.ts';
@@ -256,6 +256,63 @@ const fields: Record<string, readonly Bad[]> = {
     [['question'], NOT_A_TEXT],
     [['answer'], [true, [], {}, null]],
   ],
+  'PTS pivots': [
+    [['pivot_context'], [...NOT_A_TEXT, '']],
+    [['pivot_token_id'], ['x', -1, 0.5, 1e9, null, []]],
+    [['prob_after'], ['x', -1, 2, null, []]],
+    [['prob_delta'], ['x', null, []]],
+    [['is_positive'], ['x', 7, []]],
+    [['model_id'], NOT_A_TEXT],
+    [['timestamp'], NOT_A_TEXT],
+    [['rejected_token_id'], ['x', -1, 0.5, 1e9, []]],
+  ],
+  'traces of the reference': [
+    [[0], [7, 'x', null, []]],
+    [
+      [0, 'generated_tokens'],
+      ['x', [-1], [0.5], ['a'], [1e9], {}, 7, [null], []],
+    ],
+    [
+      [0, 'prompt_len'],
+      ['x', 0, -1, 99, 0.5, null, []],
+    ],
+    [
+      [1, 'target'],
+      [true, [], {}, null, 'none'],
+    ],
+    [
+      [1, 'correct_answer'],
+      ['x', 7, null, []],
+    ],
+    [
+      [0, 'prompt'],
+      [7, true, [], {}, null],
+    ],
+    [
+      [0, 'template_id'],
+      [true, [], {}, 0.5],
+    ],
+  ],
+  template: [
+    [['question_annotated'], [...NOT_A_TEXT, 'Just this?', '{x}\n#init:\n- $x = range(\n#answer: x']],
+    [
+      ['question_annotated'],
+      [
+        '{x}\n#init:\n- $x = odd(1)\n#answer: x',
+        '{x}\n#init:\n- $x = range(1)\n#conditions:\n- x > 9\n#answer: x',
+        '{x}\n#init:\n- $x = range(1000000000)\n#answer: x',
+        '{x}\n#init:\n- $x = range(1, 9)\n#answer: y',
+        '{x}\n#init:\n- $x = range(1, 9)\n#answer: x / 0',
+        `{x}\n#init:\n- $x = ${'('.repeat(20_000)}1${')'.repeat(20_000)}\n#answer: x`,
+        '{x}\n#init:\n- $x = [2]\n#answer: 9 ** 9 ** 9 ** 9',
+      ],
+    ],
+    [['answer_annotated'], [...NOT_A_TEXT, '{n +}\n#### 1', '{z}\n#### 1', '#### none', '#### 99999']],
+    [['id_orig'], [true, [], {}, null, '', 0.5, 1]],
+    [['id_shuffled'], [true, [], {}, null, '']],
+    [['question'], [7, true, [], {}, null]],
+    [['answer'], [7, true, [], {}, null]],
+  ],
   triviaqa: [
     [['Data'], [7, 'x', null, {}, [], [7], [null]]],
     [['Data', 0, 'Question'], NOT_A_TEXT],
@@ -293,10 +350,19 @@ function spoil(value: unknown, [steps, bad]: Bad, rng: Rng): unknown {
   return copy;
 }
 
+fields['config of a family'] = [
+  ...fields.config!.filter(([path]) => path[0] !== 'rope_scaling'),
+  [['sliding_window'], ['x', -1, 0.5, [], {}]],
+  [['layer_types'], ['x', 7, ['odd', 'odd'], {}, [7, 7], []]],
+  [['query_pre_attn_scalar'], ['x', -1, 0, [], {}]],
+  [['final_logit_softcapping'], ['x', -1, [], {}]],
+  [['rope_parameters'], ['x', 7, [], { rope_type: 'odd' }]],
+];
+
 const depth = (n: number) => '['.repeat(n) + ']'.repeat(n);
 
 function jsonMutations(kind: Kind): Mutation[] {
-  const bad = fields[kind.name] ?? [];
+  const bad = fields[kind.like ?? kind.name] ?? [];
   const whole: Mutation[] = [
     bytes('another JSON value', (_, rng) =>
       pick(rng, ['7', 'null', '"x"', 'true', '[[[]]]', '[7]', '1e999']),
@@ -337,7 +403,7 @@ function jsonMutations(kind: Kind): Mutation[] {
 }
 
 function jsonlMutations(kind: Kind): Mutation[] {
-  const bad = fields[kind.name] ?? [];
+  const bad = fields[kind.like ?? kind.name] ?? [];
   const line = (name: string, change: (text: string, rng: Rng) => string) =>
     bytes(name, (data, rng) => {
       const lines = data.toString('utf8').trimEnd().split('\n');
@@ -365,12 +431,79 @@ function jsonlMutations(kind: Kind): Mutation[] {
   return [...ofText, ...general, spoiled, spoiled, spoiled, spoiled, spoiled, spoiled, twice, twice];
 }
 
+const textOf = (name: string, change: (text: string, rng: Rng) => string): Mutation =>
+  bytes(name, (data, rng) => change(data.toString('utf8'), rng));
+
+const ofTraceDocument: readonly Mutation[] = [
+  ...ofText,
+  textOf('a header line that is gone', (text, rng) => {
+    const lines = text.split('\n');
+    lines.splice(1 + rng.int(lines.indexOf('---', 1) - 1), 1);
+    return lines.join('\n');
+  }),
+  textOf('a header value that is odd', (text, rng) =>
+    text.replace(
+      new RegExp(
+        `^(${pick(rng, ['trace', 'target', 'correct', 'decoding', 'pivot', 'prompt_ids'])}: ).*$`,
+        'm',
+      ),
+      (_, key: string) =>
+        key + pick(rng, ['odd', '', '-1', '[1e9]', '{"a":7}', '1 2 x', '"', '99999999999999999999']),
+    ),
+  ),
+  textOf('a pivot that lies elsewhere', (text, rng) =>
+    text.replace(
+      /^pivot: (\w+=)?\d+/m,
+      (_, key = '') => `pivot: ${key}${pick(rng, ['0', '999', '-3', '1e9', 'x'])}`,
+    ),
+  ),
+  textOf('another text below', (text) => `${text.slice(0, -3)}!!!`),
+  textOf('no end of the header', (text) => text.replace(/\n---\n/, '\n')),
+];
+
+const ofChatTemplate: readonly Mutation[] = [
+  ...ofText,
+  textOf('a block that is open', (text) => text.replace('{% endfor %}', '')),
+  textOf(
+    'something that cannot be called',
+    (text, rng) => text + pick(rng, ['{{ odd() }}', "{{ strftime_now('%Y') }}"]),
+  ),
+  textOf('an exception', (text) => `{{ raise_exception('no') }}${text}`),
+  textOf(
+    'a statement that is odd',
+    (text, rng) =>
+      text +
+      pick(rng, [
+        '{% odd %}',
+        '{{ | }}',
+        '{{ 1 +',
+        '{% set %}',
+        "{{ 'a' | odd }}",
+        '{% for x in 7 %}{% endfor %}',
+      ]),
+  ),
+  textOf('a range without end', (text) => `{% for i in range(1000000000) %}a{% endfor %}${text}`),
+  textOf('braces nested deeply', (text, rng) => `{{ ${'('.repeat(10_000 + rng.int(20_000))}${text}`),
+];
+
 const ofCsv: readonly Mutation[] = [
   ...ofText,
   bytes('an open quote', (data) => `"${data}`),
   bytes('too few columns', (data) => data.toString('utf8').replace(',d,', ',')),
   bytes('another answer', (data) => data.toString('utf8').replace(/,[A-D]\n/, ',E\n')),
   bytes('a header', (data) => `question,A,B,C,D,answer\n${data}`),
+];
+
+const ofTruthful: readonly Mutation[] = [
+  ...ofText,
+  bytes('an open quote', (data) => `"${data}`),
+  textOf('a column that is gone', (text, rng) =>
+    text.replace(pick(rng, ['Question', 'Incorrect Answers']), 'Odd'),
+  ),
+  textOf('too few columns', (text) => text.replace(',none', '')),
+  textOf('nothing but a header', (text) => text.slice(0, text.indexOf('\n') + 1)),
+  textOf('no wrong answer', (text) => text.replace('No; Not it', '')),
+  textOf('no question', (text) => text.replace('"Is 1 it?"', '')),
 ];
 
 // biome-ignore lint/suspicious/noExplicitAny: any header
@@ -488,20 +621,9 @@ const ofSafetensors: readonly Mutation[] = [
 
 /** The damage that a kind of file can take. */
 export function mutationsOf(kind: Kind): readonly Mutation[] {
-  const harmless = HARMLESS[kind.name];
-  return all(kind).filter(({ name }) => !harmless?.test(name));
-}
-
-/** What a kind of file may be or lack: a run without a journal begins anew, a torn last line is dropped. */
-const HARMLESS: Record<string, RegExp> = {
-  'tokenizer config': /^missing$/,
-  'generation config': /^missing$/,
-  journal: /^(missing|empty|truncated|deep nesting|a giant line|UTF-16|noise|a line that is no object)$/,
-  mmlu: /^(NUL bytes|truncated)$/,
-  text: /^(truncated|a giant line|deep nesting|NUL bytes|UTF-16)$/,
-};
-
-function all(kind: Kind): readonly Mutation[] {
+  if (kind.name === 'trace document') return ofTraceDocument;
+  if (kind.name === 'chat template') return ofChatTemplate;
+  if (kind.name === 'TruthfulQA CSV') return ofTruthful;
   switch (kind.form) {
     case 'json':
       return jsonMutations(kind);

@@ -6,8 +6,9 @@ import { handlers } from '../../server/cli/handlers/index.ts';
 export interface Ended {
   code: number;
   stderr: string;
-  /** Processor time, ms. */
+  /** Milliseconds by the processor, and by the clock. */
   cpu: number;
+  wall: number;
   /** The most memory that the process has had so far, in bytes. */
   peak: number;
 }
@@ -17,6 +18,7 @@ const silent = { write: () => true };
 process.on('message', async (argv: string[]) => {
   let stderr = '';
   const before = process.cpuUsage();
+  const begun = performance.now();
   const code = await runCli([...argv, '--quiet'], handlers, {
     version: '0.0.0',
     stdout: silent,
@@ -27,6 +29,7 @@ process.on('message', async (argv: string[]) => {
     code,
     stderr,
     cpu: (user + system) / 1000,
+    wall: performance.now() - begun,
     peak: process.resourceUsage().maxRSS * 1024,
   };
   process.send!(ended);

@@ -27,7 +27,11 @@ every pivot.
   arguments: {},
   options: {
     ...modelOptions,
-    traces: required(file('traces.jsonl of `cca generate`')),
+    traces: required(
+      file(
+        'traces.jsonl of `cca generate`, or NAME_greedy.json of the reference code beside NAME_non_greedy.json',
+      ),
+    ),
     limit: integer('N', 'take only the first N problems', { min: 1, fallbackText: 'all' }),
     ...presetOption,
     ...localizeOptions,

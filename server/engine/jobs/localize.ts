@@ -1,6 +1,4 @@
-import { collect } from '../../data/jsonl.ts';
 import type { Trace } from '../../data/records.ts';
-import { readTraces } from '../../data/traces.ts';
 import type { StageEvent } from '../../pipeline/context.ts';
 import type { LocalizeSettings } from '../../pipeline/settings.ts';
 import { type LocalizeSummary, localizeStage } from '../../pipeline/stages/localize.ts';
@@ -8,6 +6,7 @@ import { type Shard, shardName } from '../../runs/shard.ts';
 import { decodingLike, type GivenDecoding } from '../inputs/decoding.ts';
 import { type EndpointSettings, remoteOf, servedModel } from '../inputs/endpoint.ts';
 import { walking } from '../inputs/phases.ts';
+import { readAnyTraces, tracesFiles } from '../inputs/traces.ts';
 import type { Models } from '../models.ts';
 import type { JobContext } from '../rpc.ts';
 import { asRecord, dataOf, inRunFolder, type ReadyEvent, type RunParams } from '../run-folder.ts';
@@ -36,14 +35,14 @@ export const localize =
       context,
       async ({ model }) => {
         const { traces: file, limit, settings, endpoint = null, shard = null } = params;
-        const traces = await collect(readTraces(file, { vocab: model.config.vocabSize }));
+        const traces = await readAnyTraces(model, file);
         // A branch must end where its trace would have.
         const generation = decodingLike('traces', [file], params.generation);
         return {
           prepared: { traces: firstProblems(traces, limit), generation },
           phases: walking(traces, settings, generation),
           work: {
-            data: dataOf('localize', { traces: file }),
+            data: dataOf('localize', { ...tracesFiles(file) }),
             stages: {
               localize: {
                 ...settings,

@@ -621,6 +621,8 @@ const ofSafetensors: readonly Mutation[] = [
 
 /** The damage that a kind of file can take. */
 export function mutationsOf(kind: Kind): readonly Mutation[] {
+  // A text to score may be long and say anything: that is work, not damage.
+  if (kind.name === 'text') return ofText.filter(({ name }) => !/^(a giant line|deep nesting)$/.test(name));
   if (kind.name === 'trace document') return ofTraceDocument;
   if (kind.name === 'chat template') return ofChatTemplate;
   if (kind.name === 'TruthfulQA CSV') return ofTruthful;

@@ -1,0 +1,172 @@
+/** Everything by keys alone, as someone works who uses no mouse: no step of this file clicks. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { build } from '../cli/built.ts';
+import type { Workbench } from '../vscode/workbench.ts';
+import { type DemoWorkspace, demoWorkspace, runExperiment } from '../vscode/workspace.ts';
+import { type Session, shot, startSession } from './session.ts';
+
+let workspace: DemoWorkspace;
+let session: Session;
+let workbench: Workbench;
+
+beforeAll(async () => {
+  await build();
+  workspace = demoWorkspace();
+  runExperiment(workspace.small);
+  execFileSync(process.execPath, ['dist/cli.mjs', 'documents', '--run', workspace.run]);
+  session = await startSession(workspace.folder, { 'circuitAmplifier.jobs.confirm': false });
+  workbench = session.workbench;
+}, 900_000);
+
+afterAll(async () => {
+  await session?.close();
+  if (workspace) fs.rmSync(workspace.folder, { recursive: true, force: true });
+});
+
+const command = (title: string) => workbench.command(`Circuit Amplifier: ${title}`);
+const press = async (...keys: string[]) => {
+  for (const key of keys) await workbench.page.keyboard.press(key);
+};
+/** A chord of ours: Ctrl+; and a key. */
+const chord = (key: string) => press('Control+;', key);
+const lines = (file: string) => fs.readFileSync(file, 'utf8').trimEnd().split('\n');
+const list = () => workbench.page.locator('.quick-input-widget .monaco-list-row.focused:visible');
+const asked = (title: string) =>
+  workbench.page.locator('.quick-input-title:visible').filter({ hasText: title }).waitFor();
+
+/** Words of the header of the document in front. */
+const header = () => workbench.editor.locator('.view-lines').textContent();
+
+/** A document with a pivot, by name. */
+function withPivot(): string {
+  const folder = path.join(workspace.run, 'documents');
+  const found = fs
+    .readdirSync(folder)
+    .find((name) => /^pivot: .*status=auto/m.test(fs.readFileSync(path.join(folder, name), 'utf8')));
+  if (!found) throw new Error('the small run has no pivot');
+  return found;
+}
+
+test('a trace is annotated', async () => {
+  await workbench.quickOpen(withPivot());
+  await workbench
+    .tab(/\.trace/)
+    .first()
+    .waitFor();
+  await workbench.page.locator('.codelens-decoration').getByText('accept', { exact: true }).first().waitFor();
+  await chord('n');
+  await chord('a');
+  await expect.poll(header, { timeout: 60_000 }).toMatch(/status=accepted/);
+  await press('Control+Z');
+  await expect.poll(header, { timeout: 60_000 }).not.toMatch(/status=accepted/);
+  await chord('n');
+  await press('Control+.');
+  await workbench.page.locator('.action-widget').getByText('Reject the pivot').first().waitFor();
+  await press('Escape');
+  await chord('r');
+  await expect.poll(header, { timeout: 60_000 }).toMatch(/status=rejected/);
+  await press('Control+S');
+});
+
+test('the model is amplified from the annotated traces', async () => {
+  await command('Amplify from Annotated Traces');
+  // With one run and one experiment of it there may be nothing to ask.
+  const runs = path.join(workspace.folder, 'runs');
+  const made = () =>
+    fs
+      .readdirSync(runs)
+      .find((name) => name !== 'small' && fs.existsSync(path.join(runs, name, 'report.json')));
+  const end = Date.now() + 600_000;
+  while (!made()) {
+    if (Date.now() > end) throw new Error('no run was made');
+    if ((await list().count()) > 0) await press('Enter');
+    await workbench.page.waitForTimeout(500);
+  }
+  const pairs = (run: string) => lines(path.join(runs, run, 'pairs.jsonl')).length;
+  expect(pairs(made()!)).toBe(pairs('small') - 1);
+});
+
+test('flips are stepped through, set side by side, and followed to a component', async () => {
+  const { page } = workbench;
+  await command('Show Flips');
+  await asked('Flips');
+  if (/which run/.test((await page.locator('.quick-input-title:visible').textContent()) ?? '')) {
+    await workbench.pick(/^small/);
+    await asked('Flips:');
+  }
+  await list().waitFor();
+  await press('Enter');
+  await workbench.statusItem('diff').filter({ hasText: '→' }).waitFor();
+  await chord('t');
+  await asked('logit difference');
+  await list().waitFor();
+  await press('Enter');
+  await asked('its weight rows');
+  await press('Escape');
+  await chord('e');
+  await page.locator('.monaco-diff-editor').first().waitFor();
+  await press('Control+F4');
+});
+
+test('components are picked in the circuit panel', async () => {
+  const { page } = workbench;
+  await command('Open Circuit');
+  const end = Date.now() + 60_000;
+  const find = async () =>
+    (
+      await Promise.all(
+        page.frames().map((frame) =>
+          frame
+            .locator('[role=gridcell]')
+            .count()
+            .catch(() => 0),
+        ),
+      )
+    ).some((count) => count > 0);
+  while (!(await find())) {
+    if (Date.now() > end) throw new Error('the panel did not open');
+    if ((await list().count()) > 0) await press('Enter');
+    await page.waitForTimeout(300);
+  }
+  const panel = await workbench.webview('[role=gridcell]');
+  const meter = panel.locator('[role=meter][aria-label=Budget]');
+  const focused = (role: string) =>
+    panel.evaluate(`document.hasFocus() && document.activeElement?.getAttribute('role') === '${role}'`);
+  await command('Open Circuit').catch(() => undefined);
+  while (!(await focused('gridcell'))) {
+    if (Date.now() > end + 120_000) throw new Error('the grid cannot be reached by Tab');
+    if ((await list().count()) > 0) await press('Enter');
+    else await press('Tab');
+    await page.waitForTimeout(50);
+  }
+  const before = Number(await meter.getAttribute('aria-valuenow'));
+  await press('ArrowRight', ' ');
+  await expect.poll(async () => Number(await meter.getAttribute('aria-valuenow'))).not.toBe(before);
+  await shot(workbench, 'keyboard-circuit');
+});
+
+test('a patch is applied and scaled', async () => {
+  await command('Apply Patch');
+  await list().waitFor();
+  await press('Enter');
+  await command('Scale Patch');
+  const { page } = workbench;
+  const box = page.locator('.quick-input-title:visible').filter({ hasText: 'Scale of' });
+  const end = Date.now() + 60_000;
+  while ((await box.count()) === 0) {
+    if (Date.now() > end) throw new Error('the scale is not asked');
+    if ((await list().count()) > 0) await press('Enter');
+    await page.waitForTimeout(300);
+  }
+  await press('Control+A');
+  await page.keyboard.type('0.5');
+  await press('Enter');
+  await workbench.command('View: Show Circuit Amplifier');
+  await workbench
+    .row(/× 0\.5/)
+    .first()
+    .waitFor();
+});

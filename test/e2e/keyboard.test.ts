@@ -149,24 +149,20 @@ test('components are picked in the circuit panel', async () => {
 });
 
 test('a patch is applied and scaled', async () => {
+  const { page } = workbench;
   await command('Apply Patch');
+  await asked('Apply a patch');
   await list().waitFor();
   await press('Enter');
+  await workbench.command('View: Show Circuit Amplifier');
+  await workbench.row(/× 1/).first().waitFor();
   await command('Scale Patch');
-  const { page } = workbench;
-  const box = page.locator('.quick-input-title:visible').filter({ hasText: 'Scale of' });
-  const end = Date.now() + 60_000;
-  while ((await box.count()) === 0) {
-    if (Date.now() > end) throw new Error('the scale is not asked');
-    if ((await list().count()) > 0) await press('Enter');
-    await page.waitForTimeout(300);
-  }
+  await asked('Scale a patch');
+  await workbench.pick(/active/);
+  await asked('Scale of');
   await press('Control+A');
   await page.keyboard.type('0.5');
   await press('Enter');
-  await workbench.command('View: Show Circuit Amplifier');
-  await workbench
-    .row(/× 0\.5/)
-    .first()
-    .waitFor();
+  await shot(workbench, 'keyboard-patches');
+  await workbench.row('× 0.5').first().waitFor();
 });

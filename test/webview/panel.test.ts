@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, launchBrowser } from '../vscode/chromium.ts';
 import { circuitMessage, demo, largeView, runningJob } from './data.ts';
 import { openPanel, type Panel, type PanelOptions, themeNames } from './page.ts';
@@ -23,6 +23,10 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     expect(existsSync(path.join(root, 'dist/panel.js')), 'npm run build comes first').toBe(true);
     browser = await launchBrowser();
     await mkdir(shots, { recursive: true });
+  });
+  // A page that shows progress is drawn all the time.
+  afterEach(async () => {
+    for (const { page } of opened) await page.context().close();
   });
   afterAll(async () => {
     await browser?.close();

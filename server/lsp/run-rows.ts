@@ -155,7 +155,7 @@ export function studyOf(folder: string): StudyFigures | null {
 
 /** The report of a run; null where it has none yet. @throws InputError where it cannot be read */
 export function reportOf(folder: string): RunReport | null {
-  const { report: raw, folder: root } = describeRun(folder);
+  const { report: raw, folder: root, manifest, stages } = describeRun(folder);
   if (!raw) return null;
   const report = raw as unknown as Report;
   if (!report.target || !report.circuit) {
@@ -201,6 +201,7 @@ export function reportOf(folder: string): RunReport | null {
           ? Math.min(...Object.values(controls).map(({ gain }) => gain))
           : null,
     })),
+    pivots: pivotsOf(manifest, stages),
   };
 }
 

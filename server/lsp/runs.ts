@@ -7,13 +7,15 @@ import { documentName } from '../data/trace-files.ts';
 import { InputError } from '../errors.ts';
 import type { StopRule } from '../generate/stop.ts';
 import { writeDocument } from '../language/write-documents.ts';
+import { compareRuns } from '../pipeline/compare.ts';
 import * as protocol from '../protocol/runs.ts';
 import * as traces from '../protocol/traces.ts';
-import { compareRuns, deleteRun } from '../runs/catalogue.ts';
+import { deleteRun } from '../runs/catalogue.ts';
 import { type Manifest, readManifest } from '../runs/manifest.ts';
 import { annotationsOf } from './annotations.ts';
 import type { ParamsOf } from './answers.ts';
 import * as check from './check.ts';
+import { comparisonOf } from './comparison.ts';
 import { findRuns, listRows, RunRows, reportOf, studyOf } from './run-rows.ts';
 import type { RunWatch } from './run-watch.ts';
 import { modelRef, type Services } from './services.ts';
@@ -73,7 +75,7 @@ export function answerRuns(services: Services, watching: RunWatch): void {
   answers.on(
     protocol.compare,
     check.object<ParamsOf<typeof protocol.compare>>({ a: check.text, b: check.text }),
-    ({ a, b }) => compareRuns(a, b),
+    async ({ a, b }) => comparisonOf(await compareRuns(a, b)),
   );
 
   answers.on(protocol.flips, folderOnly, ({ folder }) => flipsOf(folder));

@@ -1,7 +1,13 @@
 import type { ModelConfig } from '../checkpoint/config.ts';
 import { readJsonObject } from '../checkpoint/json-fields.ts';
 import { InputError } from '../errors.ts';
-import { type Circuit, type ComponentKind, ComponentSpace, componentKinds } from '../model/components.ts';
+import {
+  type Circuit,
+  type Component,
+  type ComponentKind,
+  ComponentSpace,
+  componentKinds,
+} from '../model/components.ts';
 
 const FORMAT = 'circuit-amplifier-mask/1';
 
@@ -57,10 +63,7 @@ export function readMaskFile(
   config: ModelConfig,
   modelHash: string,
 ): { file: MaskFile; circuit: Circuit } {
-  const file = readJsonObject(path) as Partial<MaskFile>;
-  if (file.format !== FORMAT || !Array.isArray(file.selected)) {
-    throw new InputError(path, 'is not a mask file', 'Give the mask.json that the mask stage wrote');
-  }
+  const file = readFormat(path);
   if (file.model !== modelHash) {
     throw new InputError(
       path,
@@ -98,4 +101,55 @@ export function readMaskFile(
   if (chosen.size === 0)
     throw new InputError(path, 'selects no component', 'Lower lambda or raise the budget');
   return { file: file as MaskFile, circuit: space.circuit((i) => chosen.has(i)) };
+}
+
+function readFormat(path: string): Partial<MaskFile> & Pick<MaskFile, 'selected'> {
+  const file = readJsonObject(path) as Partial<MaskFile>;
+  if (file.format === FORMAT && Array.isArray(file.selected)) return { ...file, selected: file.selected };
+  throw new InputError(path, 'is not a mask file', 'Give the mask.json that the mask stage wrote');
+}
+
+/** The selected components of a mask file, without its model. @throws InputError where it is no mask file */
+export function readSelection(path: string): Component[] {
+  return readFormat(path).selected.flatMap((kinds, layer) =>
+    componentKinds.flatMap((kind) => {
+      const indices: unknown = kinds?.[kind];
+      if (Array.isArray(indices)) return indices.map((index: number) => ({ kind, layer, index }));
+      throw new InputError(
+        path,
+        `selected[${layer}].${kind} is not a list of indices`,
+        'Learn the mask again',
+      );
+    }),
+  );
+}
+
+/** Components of two circuits, and in both. */
+export interface Overlap {
+  a: number;
+  b: number;
+  both: number;
+  /** Components in both over components in either; null where there are none. */
+  jaccard: number | null;
+}
+
+/** How far two circuits of one model are the same. */
+export interface CircuitOverlap extends Overlap {
+  byKind: Record<ComponentKind, Overlap>;
+  common: Component[];
+}
+
+export function circuitOverlap(a: readonly Component[], b: readonly Component[]): CircuitOverlap {
+  const key = ({ kind, layer, index }: Component) => `${kind} ${layer} ${index}`;
+  const others = new Set(b.map(key));
+  const common = a.filter((one) => others.has(key(one)));
+  const count = (of: (all: readonly Component[]) => readonly Component[]): Overlap => {
+    const [left, right, both] = [of(a).length, of(b).length, of(common).length];
+    const either = left + right - both;
+    return { a: left, b: right, both, jaccard: either === 0 ? null : both / either };
+  };
+  const byKind = Object.fromEntries(
+    componentKinds.map((kind) => [kind, count((all) => all.filter((one) => one.kind === kind))]),
+  ) as Record<ComponentKind, Overlap>;
+  return { ...count((all) => all), byKind, common };
 }

@@ -161,6 +161,15 @@ const report = object<RunReport>({
   variants: list(
     object<RunReport['variants'][number]>({ name: string, gain: number, worstControl: nullable(number) }),
   ),
+  pivots: nullable(
+    object<NonNullable<RunReport['pivots']>>({
+      source: string,
+      pairs: count,
+      accepted: count,
+      edited: count,
+      marked: count,
+    }),
+  ),
 });
 
 const purpose = object<Purpose>({

@@ -89,6 +89,8 @@ export interface RunReport {
   suites: SuiteFigures[];
   circuit: { components: number; total: number; weights: number; byKind: Record<string, number> };
   variants: { name: string; gain: number; worstControl: number | null }[];
+  /** Where its pivots are from, if it did not locate them; null. */
+  pivots: TakenPivots | null;
 }
 
 /** An experiment that was run with several seeds; shares 0 to 1. */
@@ -105,10 +107,69 @@ export interface StudyFigures {
 /** Null for a folder that is no study's, or has no report yet. */
 export const study = request<{ folder: string }, StudyFigures | null>('cca/runs/study');
 export const report = request<{ folder: string }, RunReport | null>('cca/runs/report');
-export const compare = request<
-  { a: string; b: string },
-  { name: string; a: number | null; b: number | null }[]
->('cca/runs/compare');
+/** One run's own answers: a share of right ones, a mean score, or nats per word or byte (less is better). */
+export interface ComparedSide {
+  value: number;
+  n: number;
+  /** The same of the base model; null where the run did not score it. */
+  base: number | null;
+}
+
+/** A figure of two runs; null where a run has no answers for it. */
+export interface ComparedSuite {
+  name: string;
+  role: 'target' | 'set' | 'control' | 'task';
+  unit: 'accuracy' | 'score' | 'nats';
+  a: ComparedSide | null;
+  b: ComparedSide | null;
+  /** Over the documents that both have; null where they have none in common. */
+  paired: {
+    n: number;
+    /** Documents that only one of the runs has. */
+    unpaired: number;
+    a: number;
+    b: number;
+    difference: number;
+    /** 95 %, bootstrap over documents, and over whole templates where there are several. */
+    interval: [number, number];
+    templateInterval: [number, number] | null;
+    /** Exact McNemar test; null for what is not right or wrong. */
+    p: number | null;
+    gained: number;
+    lost: number;
+    templates: { template: string; n: number; a: number; b: number; gained: number; lost: number }[];
+    /** Ids of documents that `b` has right and `a` wrong, and the other way round. */
+    flips: { gained: string[]; lost: string[] };
+  } | null;
+}
+
+interface Overlap {
+  a: number;
+  b: number;
+  both: number;
+  /** Components in both over components in either; null where there are none. */
+  jaccard: number | null;
+}
+
+export interface RunComparison {
+  folders: [string, string];
+  names: [string, string];
+  /** What could not be compared and why, a line each. */
+  missing: string[];
+  suites: ComparedSuite[];
+  /** Matched controls: gain on the target problems as a share. */
+  variants: { name: string; a: number | null; b: number | null }[];
+  /** Only those that differ. */
+  settings: { name: string; a: string | null; b: string | null }[];
+  circuit:
+    | (Overlap & {
+        byKind: Record<string, Overlap>;
+        common: { kind: string; layer: number; index: number }[];
+      })
+    | null;
+}
+
+export const compare = request<{ a: string; b: string }, RunComparison>('cca/runs/compare');
 
 /** A problem whose answer changed. */
 export interface FlipRow {

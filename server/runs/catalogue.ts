@@ -104,44 +104,6 @@ export function deleteRun(folder: string): { kept: string[] } {
   return { kept };
 }
 
-/** One figure of two reports. null: that report does not have it. */
-export interface ComparedFigure {
-  /** Dotted path in report.json. */
-  name: string;
-  a: number | null;
-  b: number | null;
-}
-
-/** The figures of two runs' reports side by side, in the order of the first. InputError when a run has no report. */
-export function compareRuns(a: string, b: string): ComparedFigure[] {
-  const [left, right] = [a, b].map((folder) => {
-    const root = path.resolve(folder);
-    requireManifest(root);
-    const report = readReport(root);
-    if (report) return figures(report);
-    throw new InputError(root, `the run has no ${REPORT_NAME} yet`, 'Let it finish its evaluation first.');
-  }) as [Map<string, number>, Map<string, number>];
-  return [...new Set([...left.keys(), ...right.keys()])].map((name) => ({
-    name,
-    a: left.get(name) ?? null,
-    b: right.get(name) ?? null,
-  }));
-}
-
-/** Numbers by dotted path. Of lists only intervals ([low, high]) are figures; curves and lists of flips are not. */
-function figures(value: unknown, prefix = '', found = new Map<string, number>()): Map<string, number> {
-  if (typeof value === 'number') found.set(prefix, value);
-  else if (Array.isArray(value)) {
-    const [low, high] = value as unknown[];
-    if (value.length === 2 && typeof low === 'number' && typeof high === 'number') {
-      found.set(`${prefix}.low`, low).set(`${prefix}.high`, high);
-    }
-  } else if (typeof value === 'object' && value !== null) {
-    for (const [key, part] of Object.entries(value)) figures(part, prefix ? `${prefix}.${key}` : key, found);
-  }
-  return found;
-}
-
 function requireManifest(root: string): Manifest {
   withFileErrors(root, () => fs.readdirSync(root));
   const manifest = readManifest(root);

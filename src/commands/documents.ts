@@ -1,23 +1,54 @@
-import { commands, type Disposable, EventEmitter, Uri, workspace } from 'vscode';
+import {
+  commands,
+  type Disposable,
+  EventEmitter,
+  type Memento,
+  TabInputWebview,
+  Uri,
+  window,
+  workspace,
+} from 'vscode';
+import type { App } from '../app.ts';
+import { failed } from '../notify.ts';
+import { type Page, pageAddress, pageOf, pageText } from './pages.ts';
 
 const SCHEME = 'circuit-amplifier';
-const texts = new Map<string, string>();
+/** Addresses of pages that were shown last. */
+const KEY = 'pages';
+const KEPT = 20;
 const changed = new EventEmitter<Uri>();
 
-/** Reports and comparisons are read-only documents of the window; their text goes when they are closed. */
-export const registerDocuments = (): Disposable[] => [
-  changed,
-  workspace.registerTextDocumentContentProvider(SCHEME, {
-    onDidChange: changed.event,
-    provideTextDocumentContent: (uri) => texts.get(uri.toString()) ?? '',
-  }),
-  workspace.onDidCloseTextDocument(({ uri }) => texts.delete(uri.toString())),
-];
+/**
+ * Reports and comparisons are read-only documents. The editor forgets a document while its preview stays, and asks for its
+ * text again when the preview is drawn anew: it is made from the run folders each time.
+ */
+export function registerDocuments({ engine, context }: App): Disposable[] {
+  reopen(context.workspaceState).catch(failed('A page could not be shown again'));
+  return [
+    workspace.registerTextDocumentContentProvider(SCHEME, {
+      onDidChange: changed.event,
+      provideTextDocumentContent: ({ query }) => pageText(engine, pageOf(query)),
+    }),
+  ];
+}
 
-/** Shows Markdown as a page. @param title the tab's name */
-export async function showMarkdown(title: string, text: string): Promise<void> {
-  const uri = Uri.from({ scheme: SCHEME, path: `/${title}.md` });
-  texts.set(uri.toString(), text);
+/** Shows a page. @param title the tab's name */
+export async function showPage({ context }: App, title: string, page: Page): Promise<void> {
+  const uri = Uri.from({ scheme: SCHEME, ...pageAddress(title, page) });
+  const others = context.workspaceState.get<string[]>(KEY, []).filter((other) => other !== uri.toString());
+  await context.workspaceState.update(KEY, [uri.toString(), ...others].slice(0, KEPT));
   changed.fire(uri);
   await commands.executeCommand('markdown.showPreview', uri);
+}
+
+/** Previews that a window brings back look for their text before the extension is there; they look again when it is opened. */
+async function reopen(memento: Memento): Promise<void> {
+  const previews = window.tabGroups.all
+    .flatMap(({ tabs }) => tabs)
+    .filter(({ input }) => input instanceof TabInputWebview && input.viewType.includes('markdown.preview'));
+  for (const address of memento.get<string[]>(KEY, [])) {
+    const uri = Uri.parse(address);
+    const name = uri.path.slice(1);
+    if (previews.some(({ label }) => label.includes(name))) await workspace.openTextDocument(uri);
+  }
 }

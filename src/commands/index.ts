@@ -75,7 +75,7 @@ export function registerCommands(app: App): Disposable[] {
       }
     }),
   );
-  return [...guarded, ...registerDocuments()];
+  return [...guarded, ...registerDocuments(app)];
 }
 
 function allowed(need: (typeof hostCommands)[HostCommand]): boolean {

@@ -2,15 +2,14 @@ import { ProgressLocation, window } from 'vscode';
 import * as protocol from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
 import { brief, info } from '../notify.ts';
-import { showMarkdown } from './documents.ts';
+import { showPage } from './documents.ts';
 import { choose, folderOf, pickRun, runChoice } from './pick.ts';
-import { comparisonText, reportText } from './report-text.ts';
 
 export async function showReport(app: App, argument: unknown): Promise<void> {
   const run = await pickRun(app, argument, 'Report of a run', ({ files }) => files.report !== null);
   const report = await app.engine.request(protocol.report, { folder: run.folder });
   if (!report) return info(`${run.name} has no report yet: it is written at the end of the evaluation.`);
-  await showMarkdown(`Report of ${run.name}`, reportText(run.name, report, run.pivots));
+  await showPage(app, `Report of ${run.name}`, { report: run.folder });
 }
 
 /** The two selected runs, or this one and one that is picked. */
@@ -25,8 +24,7 @@ export async function compareRuns(app: App, argument: unknown, selected: unknown
       others.map((row) => runChoice(app, row)),
       { title: `Compare ${first.name} with` },
     ));
-  const rows = await app.engine.request(protocol.compare, { a: first.folder, b: second.folder });
-  await showMarkdown(`${first.name} and ${second.name}`, comparisonText(first.name, second.name, rows));
+  await showPage(app, `${first.name} and ${second.name}`, { compare: [first.folder, second.folder] });
 }
 
 /** The only question that is modal: what is deleted is gone. */

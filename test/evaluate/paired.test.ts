@@ -24,6 +24,14 @@ const sample = (i: number, values: Record<string, unknown>) => ({
   metrics: Object.keys(values),
   ...values,
 });
+/** What is paired of two runs. */
+const pairOf = async (a: string, b: string) => {
+  const all = await pairRuns([
+    { folder: a, patched: false },
+    { folder: b, patched: false },
+  ]);
+  return all.flatMap(({ name, paired }) => (paired ? [{ name, ...paired }] : []));
+};
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 
 test('accuracies: flips, exact McNemar, intervals, templates; documents of one run only are counted and left out', async () => {
@@ -35,7 +43,7 @@ test('accuracies: flips, exact McNemar, intervals, templates; documents of one r
   const b = folder('b', {
     'samples_gsm8k.jsonl': [99, ...range(39).reverse()].map((i) => sample(i, { exact_match: right(i) })),
   });
-  const [one, ...others] = await pairRuns([a, b]);
+  const [one, ...others] = await pairOf(a, b);
   expect(others).toEqual([]);
   if (one?.kind !== 'accuracy') throw new Error(`is ${one?.kind}`);
   expect([one.name, one.n, one.unpaired]).toEqual(['gsm8k exact_match', 39, 2]);
@@ -62,7 +70,7 @@ test('scores that are shares, and log-likelihoods over units', async () => {
     );
   const a = folder('c', { 'samples_truthfulqa_mc2.jsonl': share(0), 'samples_text.jsonl': text(3) });
   const b = folder('d', { 'samples_truthfulqa_mc2.jsonl': share(0.1), 'samples_text.jsonl': text(2) });
-  const paired = await pairRuns([a, b]);
+  const paired = await pairOf(a, b);
   // Numbers of tokens differ, so perplexities by token are not compared.
   expect(paired.map(({ name, kind }) => [name, kind])).toEqual([
     ['text word_perplexity', 'nats'],
@@ -94,7 +102,7 @@ test('evaluations: the patched model where there is one; equal documents pair on
       ...range(8).map((i) => answer('amplified', i, i < 3)),
     ],
   });
-  const [one] = await pairRuns([a, b]);
+  const [one] = await pairOf(a, b);
   if (one?.kind !== 'accuracy') throw new Error(`is ${one?.kind}`);
   expect([one.name, one.n, one.unpaired, one.comparison.gained, one.templates.length]).toEqual([
     'test',
@@ -105,7 +113,66 @@ test('evaluations: the patched model where there is one; equal documents pair on
   ]);
 });
 
+test('sides: what both answered; suites of one run, and those without a common document, unpaired', async () => {
+  const answer = (model: string, suite: string, i: number, correct: boolean) => ({
+    model,
+    suite,
+    doc_id: i,
+    doc: suite === 'test' || suite === 'unseen' ? { id: `p${i}`, target: i } : { prompt: `q${i}`, suite },
+    correct,
+    text: '',
+  });
+  const both = (suite: string, from: number, to: number, right: number) =>
+    ['base', 'amplified'].flatMap((model) =>
+      range(to)
+        .slice(from)
+        .map((i) => answer(model, suite, i, i < (model === 'base' ? from + 1 : right))),
+    );
+  const a = folder('sides-a', {
+    'evaluate-samples.jsonl': [
+      ...both('sort', 0, 4, 4),
+      ...both('test', 0, 10, 5),
+      ...both('unseen', 0, 4, 2),
+    ],
+  });
+  const b = folder('sides-b', {
+    'evaluate-samples.jsonl': [
+      ...both('test', 5, 15, 13),
+      ...both('unseen', 4, 8, 8),
+      // Two suites of one name are told apart by what is in them.
+      answer('base', 'test', 0, true),
+    ].map((record, i, all) =>
+      i < all.length - 1 ? record : { ...record, doc: { prompt: 'q', suite: 'test' } },
+    ),
+  });
+  const rows = await pairRuns([
+    { folder: a, patched: true },
+    { folder: b, patched: true },
+  ]);
+  expect(rows.map(({ role, name, a, b, paired }) => [role, name, a, b, paired?.n ?? null])).toEqual([
+    // p5 .. p9: of the base model none, and p5.
+    ['target', 'test', { value: 0, n: 5, base: 0 }, { value: 1, n: 5, base: 0.2 }, 5],
+    ['set', 'unseen', { value: 0.5, n: 4, base: 0.25 }, { value: 1, n: 4, base: 0.25 }, null],
+    ['control', 'sort', { value: 1, n: 4, base: 0.25 }, null, null],
+  ]);
+});
+
+test('the base model’s answers do not stand for a patched model that has none yet', async () => {
+  const answers = range(4).map((i) => ({
+    model: 'base',
+    suite: 'test',
+    doc_id: i,
+    doc: { id: `p${i}`, target: 1 },
+    correct: true,
+    text: '',
+  }));
+  const a = folder('base-only', { 'evaluate-samples.jsonl': answers });
+  expect((await pairOf(a, a)).map(({ n }) => n)).toEqual([4]);
+  const patched = { folder: a, patched: true };
+  expect(await pairRuns([patched, patched])).toEqual([]);
+});
+
 test('a broken samples file is named with its line', async () => {
   const a = folder('g', { 'samples_text.jsonl': [{ doc: {}, filter: 'none', metrics: 'acc' }] });
-  await expect(pairRuns([a, a])).rejects.toThrow(/samples_text\.jsonl:1/);
+  await expect(pairOf(a, a)).rejects.toThrow(/samples_text\.jsonl:1/);
 });

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { compareRuns, deleteRun, describeRun, listRuns } from '../../server/runs/catalogue.ts';
+import { deleteRun, describeRun, listRuns } from '../../server/runs/catalogue.ts';
 import { openRun } from '../../server/runs/run.ts';
 import { temporaryFolder } from './folders.ts';
 import { setup } from './setup.ts';
@@ -69,22 +69,6 @@ test('runs are listed newest first; damaged ones apart; other folders not at all
   expect(runs.map((run) => path.basename(run.folder))).toEqual(['new', 'middle', 'old']);
   expect(broken.map((run) => path.basename(run.folder))).toEqual(['damaged']);
   expect(() => listRuns(path.join(base, 'absent'))).toThrow('no such file or folder');
-});
-
-test('two runs are compared figure by figure', async () => {
-  const [a, b] = [path.join(root, 'a'), path.join(root, 'b')];
-  await makeRun(a, { target: { gain: 0.25, interval: [0.2, 0.3], flips: [1, 2, 3], note: 'x' }, seed: 7 });
-  await makeRun(b, { target: { gain: 0.5, p: 0.01 }, seed: 7 });
-  expect(compareRuns(a, b)).toEqual([
-    { name: 'target.gain', a: 0.25, b: 0.5 },
-    { name: 'target.interval.low', a: 0.2, b: null },
-    { name: 'target.interval.high', a: 0.3, b: null },
-    { name: 'seed', a: 7, b: 7 },
-    { name: 'target.p', a: null, b: 0.01 },
-  ]);
-  const unfinished = path.join(root, 'unfinished');
-  await makeRun(unfinished, null);
-  expect(() => compareRuns(a, unfinished)).toThrow('has no report.json yet');
 });
 
 test('deleting a run deletes what it made and nothing else', async () => {

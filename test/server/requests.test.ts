@@ -460,11 +460,19 @@ describe('runs, their traces and patches', () => {
     expect(shown!.suites[0]).toMatchObject({ kind: 'target', gain: report.target.gain, p: report.target.p });
     expect(shown!.circuit).toMatchObject({ components: 16, total: 1600 });
     const compared = await editor.ask(runs.compare, { a: run, b: run });
-    expect(compared.find(({ name }) => name === 'target.gain')).toEqual({
-      name: 'target.gain',
-      a: report.target.gain,
-      b: report.target.gain,
+    const { amplified, base } = report.target;
+    const side = { value: amplified.accuracy, base: base.accuracy, n: 24 };
+    expect(compared.suites.map(({ role }) => role)).toContain('control');
+    expect(compared.suites[0]).toMatchObject({ role: 'target', a: side, b: side });
+    expect(compared.suites[0]!.paired).toMatchObject({
+      n: 24,
+      unpaired: 0,
+      difference: 0,
+      p: 1,
+      gained: 0,
+      lost: 0,
     });
+    expect(compared).toMatchObject({ missing: [], settings: [], circuit: { both: 16, jaccard: 1 } });
     expect(await editor.ask(runs.study, { folder: run })).toBeNull();
     const study = path.join(folder, 'study');
     fs.mkdirSync(study);

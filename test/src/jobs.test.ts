@@ -168,6 +168,7 @@ describe('a job', () => {
       suites: [{ ...target, base: side(0.643), amplified: side(0.943) }],
       circuit: { components: 16, total: 1600, weights: 2048, byKind: {} },
       variants: [],
+      pivots: null,
     };
     expect(gainLine(report)).toBe('64.3 % → 94.3 % of 1,020 problems (+30.0 points, 95 % +27.1 to +32.9)');
     expect(gainLine({ ...report, suites: [] })).toBeNull();

@@ -152,6 +152,7 @@ const figures: RunReport = {
   ],
   circuit: report.circuit,
   variants: [],
+  pivots: null,
 };
 
 const fixture = { view, purposes, pivot, live, steps: curveOf(run), report: figures };

@@ -21,15 +21,14 @@ export const runsShow = command({
 
 export const runsCompare = command({
   name: 'runs compare',
-  summary: 'the figures of two reports side by side, and their documents one by one',
-  details: `Where both runs have scored the same documents (benchmark, evaluate), the models
-are compared on these: McNemar's exact test, a bootstrap interval of the difference
-over documents and over templates, and what flipped. The models may be any two.`,
+  summary: 'two runs side by side: answers, settings, circuits',
+  details: `Target, further problem sets, controls and benchmarks of both runs; where both answered
+the same documents they are paired: what flipped, McNemar's exact test, a bootstrap
+interval of the difference over documents and over templates. Then the settings in
+which the runs differ, and how far their circuits are the same. A run need not be
+finished, and the models may be any two; what is missing is told.`,
   arguments: { a: runFolder, b: runFolder },
-  options: {
-    changed: toggle('only figures that differ'),
-    flips: toggle('list every document whose outcome changed'),
-  },
+  options: { flips: toggle('list every document whose outcome changed') },
 });
 
 export const runsDelete = command({

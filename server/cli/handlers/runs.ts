@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { pairRuns } from '../../evaluate/paired.ts';
-import { compareRuns, deleteRun, describeRun, listRuns, type RunDescription } from '../../runs/catalogue.ts';
+import { compareRuns } from '../../pipeline/compare.ts';
+import { deleteRun, describeRun, listRuns, type RunDescription } from '../../runs/catalogue.ts';
 import type { Handlers } from '../commands/index.ts';
-import { bytes, duration, figure, table } from '../render.ts';
-import { showPaired } from './paired.ts';
+import { bytes, duration, table } from '../render.ts';
+import { showComparison } from './comparison.ts';
 
 /** The commands on run folders; they need no model. */
 export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs compare' | 'runs delete'> = {
@@ -28,17 +28,9 @@ export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs comp
     return { data: { run: description }, text: show(description) };
   },
 
-  'runs compare': async ({ a, b, changed, flips }) => {
-    const figures = compareRuns(a, b).filter((row) => !changed || row.a !== row.b);
-    const rows = figures.map((row) => [
-      row.name,
-      cell(row.a),
-      cell(row.b),
-      row.a === null || row.b === null ? '' : signed(row.b - row.a),
-    ]);
-    const paired = await pairRuns([a, b]);
-    const text = [table(['figure', 'a', 'b', 'b - a'], rows), ...showPaired(paired, flips)].join('\n');
-    return { data: { figures, paired }, text };
+  'runs compare': async ({ a, b, flips }) => {
+    const comparison = await compareRuns(a, b);
+    return { data: { comparison }, text: showComparison(comparison, flips) };
   },
 
   'runs delete': async ({ run }) => {
@@ -86,13 +78,4 @@ function stageLine(run: RunDescription): string {
 
 function seconds(run: RunDescription): number {
   return run.stages.reduce((sum, stage) => sum + stage.seconds, 0);
-}
-
-function cell(value: number | null): string {
-  return value === null ? '-' : figure(value);
-}
-
-function signed(difference: number): string {
-  if (difference === 0) return '0';
-  return difference > 0 ? `+${figure(difference)}` : figure(difference);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { commands, window } from 'vscode';
+import { commands, window, workspace } from 'vscode';
 import {
   exportPairs,
   exportPatches,
@@ -126,6 +126,12 @@ describe('views', () => {
     await until('the page', () =>
       window.tabGroups.activeTabGroup.tabs.some(({ label }) => label.includes('Report of small')),
     );
+    const { uri } = await until('its document', () =>
+      workspace.textDocuments.find((document) => document.uri.scheme === 'circuit-amplifier'),
+    );
+    // Nobody has asked for this document before: its text is made from what its address says.
+    const again = await workspace.openTextDocument(uri.with({ path: '/again.md' }));
+    assert.match(again.getText(), /^# small$/m);
   });
 
   it('the circuit panel opens', async () => {

@@ -52,6 +52,7 @@ export function activate(context: ExtensionContext): Api {
   );
   const panels = registerPanel(app, {
     run: () => traces.state()?.run ?? null,
+    showPivot: () => traces.showPivot(),
     openAt: (file, token, column) => traces.openAt(file, token, column),
   });
   const panelOpen = () => panels.visible;

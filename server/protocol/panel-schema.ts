@@ -1,6 +1,6 @@
 import type { CircuitView, ComponentShape, Purpose, Selection } from './circuit.ts';
 import type { JobSpec, JobState, StepPoint } from './jobs.ts';
-import type { FromPanel, GuardLimits, ToPanel, TrainingChoices } from './panel.ts';
+import type { FromPanel, GuardLimits, ShownPivot, ToPanel, TrainingChoices } from './panel.ts';
 import type { RunReport, SuiteFigures } from './runs.ts';
 
 /**
@@ -201,6 +201,18 @@ const purpose = object<Purpose>({
   ),
 });
 
+const level: Check<number> = (value): value is number =>
+  number(value) && Number.isInteger(value) && Math.abs(value) <= 4;
+
+const pivot = object<ShownPivot>({
+  problem: string,
+  desired: string,
+  undesired: string,
+  margin: number,
+  tokens: list(object<ShownPivot['tokens'][number]>({ text: string, attribution: number, level })),
+  components: list(object<ShownPivot['components'][number]>({ component: count, gradient: number })),
+});
+
 /** Checks of a union's members by their `type`, each without the tag itself. */
 type Members<U extends { type: string }> = {
   readonly [K in U['type']]: Fields<Omit<Extract<U, { type: K }>, 'type'>>;
@@ -217,11 +229,7 @@ const toPanel: Members<ToPanel> = {
   report: { report: nullable(report) },
   purpose: { purpose },
   selections: { selections: list(selection) },
-  pivot: {
-    title: string,
-    margin: number,
-    components: list(object({ component: count, gradient: number })),
-  },
+  pivot: { pivot: nullable(pivot) },
   focus: { component: count },
   notice: { level: oneOf('info', 'error'), text: string },
   trusted: { trusted: boolean },

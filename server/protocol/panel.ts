@@ -29,6 +29,19 @@ export const trainingSettings = request<{ run: string }, { choices: TrainingChoi
   'cca/circuit/training',
 );
 
+/** The pivot under the cursor of a trace document, and what pushes there toward its desired token. */
+export interface ShownPivot {
+  problem: string;
+  desired: string;
+  undesired: string;
+  /** logit[desired] - logit[undesired]. */
+  margin: number;
+  /** Prefix tokens by gradient x embedding: positive pushes toward desired. `level`: -4 to 4 as in the document, 0 is too weak to show. */
+  tokens: { text: string; attribution: number; level: number }[];
+  /** By the gradient of -margin by their gates, most helpful first. */
+  components: { component: number; gradient: number }[];
+}
+
 /** From the extension host to the circuit panel. */
 export type ToPanel =
   | {
@@ -56,13 +69,8 @@ export type ToPanel =
   | { type: 'report'; report: RunReport | null }
   | { type: 'purpose'; purpose: Purpose }
   | { type: 'selections'; selections: Selection[] }
-  /** Attribution of the pivot under the cursor: the panel shows which components it leans on. */
-  | {
-      type: 'pivot';
-      title: string;
-      margin: number;
-      components: { component: number; gradient: number }[];
-    }
+  /** Null: there is no pivot under the cursor any more. */
+  | { type: 'pivot'; pivot: ShownPivot | null }
   | { type: 'focus'; component: number }
   | { type: 'notice'; level: 'info' | 'error'; text: string }
   | { type: 'trusted'; trusted: boolean };

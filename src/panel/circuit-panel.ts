@@ -13,7 +13,12 @@ import {
 } from 'vscode';
 import * as circuit from '../../server/protocol/circuit.ts';
 import * as jobs from '../../server/protocol/jobs.ts';
-import { type FromPanel, type ToPanel, trainingSettings } from '../../server/protocol/panel.ts';
+import {
+  type FromPanel,
+  type ShownPivot,
+  type ToPanel,
+  trainingSettings,
+} from '../../server/protocol/panel.ts';
 import { checkFromPanel } from '../../server/protocol/panel-schema.ts';
 import * as runs from '../../server/protocol/runs.ts';
 import * as traces from '../../server/protocol/traces.ts';
@@ -28,12 +33,14 @@ import { train } from './training.ts';
 /** A burst of files that a stage writes is one reading of the run. */
 const SETTLE_MS = 300;
 
-const same = (a: string, b: string) => path.normalize(a) === path.normalize(b);
+export const same = (a: string, b: string): boolean => path.normalize(a) === path.normalize(b);
 
 /** What a panel needs of the traces in the editor. */
 export interface PanelTraces {
   /** Run folder that the trace in front is from; null. */
   run(): string | null;
+  /** Has the pivot under the cursor shown anew: a panel has come into view. */
+  showPivot(): void;
   /** Shows a trace's document with the cursor on the pivot at a token, or nearest to it. */
   openAt(file: string, token: number, column: ViewColumn): Promise<void>;
 }
@@ -119,8 +126,9 @@ export class CircuitPanel {
     if (this.#ready) this.#showComponent();
   }
 
-  showPivot(pivot: Omit<Extract<ToPanel, { type: 'pivot' }>, 'type'>): void {
-    this.#post({ type: 'pivot', ...pivot });
+  /** Null: there is none under the cursor. */
+  showPivot(pivot: ShownPivot | null): void {
+    this.#post({ type: 'pivot', pivot });
   }
 
   /** The newest job on this run or on its pairs. */
@@ -194,6 +202,7 @@ export class CircuitPanel {
     switch (message.type) {
       case 'ready':
         this.#ready = true;
+        this.#traces.showPivot();
         return this.#load();
       case 'attribute':
         return this.#attribute();

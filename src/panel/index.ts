@@ -1,20 +1,12 @@
 import { commands, type Disposable, ViewColumn, type WebviewPanel, window } from 'vscode';
-import type { ToPanel } from '../../server/protocol/panel.ts';
+import type { ShownPivot } from '../../server/protocol/panel.ts';
 import type { RunRow } from '../../server/protocol/runs.ts';
 import type { App } from '../app.ts';
 import { folderOf, pickRun } from '../commands/pick.ts';
 import { type PanelCommand, views } from '../contributions.ts';
 import { failed } from '../notify.ts';
-import { CircuitPanel, type PanelTraces } from './circuit-panel.ts';
+import { CircuitPanel, type PanelTraces, same } from './circuit-panel.ts';
 import { meantRun } from './meant-run.ts';
-
-/** A pivot at the cursor of a trace, and the run that the trace is from. */
-export interface ShownPivot {
-  run: string | null;
-  title: string;
-  margin: number;
-  components: Extract<ToPanel, { type: 'pivot' }>['components'];
-}
 
 /** The circuit panels, one for a run. */
 export interface Panels extends Disposable {
@@ -22,8 +14,8 @@ export interface Panels extends Disposable {
   readonly visible: boolean;
   /** Opens a run's panel, or brings it to the front, and a component into view. */
   reveal(run: string, component: number | null): void;
-  /** Marks the components that the pivot leans on in the panel of its run, or in all where it is of none. */
-  showPivot(pivot: ShownPivot): void;
+  /** Shows the pivot under the cursor in the panel of its run, or in all where it is of none; the others show none. */
+  showPivot(of: { run: string | null; pivot: ShownPivot | null }): void;
 }
 
 /** Circuit panels: the command that opens one, and those of before a reload of the window. */
@@ -72,10 +64,9 @@ export function registerPanel(app: App, traces: PanelTraces): Panels {
       return [...open.values()].some((panel) => panel.visible);
     },
     reveal,
-    showPivot({ run, title, margin, components }) {
-      const shown = components.map(({ component, gradient }) => ({ component, gradient }));
+    showPivot({ run, pivot }) {
       for (const panel of open.values()) {
-        if (run === null || panel.run === run) panel.showPivot({ title, margin, components: shown });
+        panel.showPivot(run === null || same(panel.run, run) ? pivot : null);
       }
     },
     dispose() {

@@ -8,6 +8,7 @@ import {
   workspace,
 } from 'vscode';
 import type { PatchRef } from '../../server/protocol/message.ts';
+import type { ShownPivot } from '../../server/protocol/panel.ts';
 import {
   type Attribution,
   attribution,
@@ -20,6 +21,7 @@ import { setContext } from '../context.ts';
 import { log, messageOf } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { Coalesced } from './coalesced.ts';
+import { attributionBucket, attributionScale } from './heat.ts';
 import { comparePositions } from './ranges.ts';
 import type { TraceDocument } from './trace-document.ts';
 import type { TraceEditors } from './trace-editors.ts';
@@ -27,15 +29,12 @@ import type { TraceEditors } from './trace-editors.ts';
 /** Milliseconds that the cursor rests on a pivot before its attribution is asked for. */
 const REST = 60;
 
-/** What the circuit panel shows of the pivot at the cursor. */
+/** What the circuit panel shows of the cursor. */
 export interface PivotAttribution {
-  uri: string;
-  /** Run folder that the trace is from; null. */
+  /** Run folder that the pivot's trace is from; null. */
   run: string | null;
-  token: number;
-  title: string;
-  margin: number;
-  components: { component: number; label: string; gradient: number }[];
+  /** Null: the cursor is on none. */
+  pivot: ShownPivot | null;
 }
 
 /** The pivot at a place: on its token, or on its line of the header. */
@@ -60,6 +59,9 @@ export class CursorAttribution implements Disposable {
   #asking: CancellationTokenSource | null = null;
   /** What is asked for or shown: nothing is asked twice. */
   #key = '';
+  /** What the panels were told last is a pivot. */
+  #told = false;
+  /** A pivot came under the cursor while a panel is in view, or is there no more. */
   readonly onDidShow = this.#shown.event;
   /** Milliseconds from the cursor's last move to the attribution; null before one. */
   latency: number | null = null;
@@ -78,50 +80,55 @@ export class CursorAttribution implements Disposable {
     const moved = () => this.#cursorMoved();
     this.#disposables = [
       window.onDidChangeTextEditorSelection(({ textEditor }) => {
-        if (textEditor === window.activeTextEditor) moved();
+        if (textEditor === editors.current?.editor) moved();
       }),
       window.onDidChangeActiveTextEditor(moved),
+      // Whether the last trace is still open.
+      window.tabGroups.onDidChangeTabs(moved),
       workspace.onDidGrantWorkspaceTrust(moved),
       onConfig(['overlay.attribution'], moved),
       // A pivot may have been marked, moved or given another desired token under a cursor that rests.
       editors.onDidChange((trace) => {
         const key = this.#here()?.key ?? '';
-        if (trace === editors.active?.trace && key !== this.#key) moved();
+        if (trace === editors.current?.trace && key !== this.#key) moved();
       }),
     ];
   }
 
-  /** Ask again, with the patches as they are now. */
+  /** Ask again: the patches are others, or a panel has come into view and knows of no pivot. */
   refresh(): void {
     this.#key = '';
     this.#cursorMoved();
   }
 
   #here(): { trace: TraceDocument; view: DocumentView; pivot: DocumentPivot; key: string } | null {
-    const active = this.#editors.active;
-    const view = active?.trace.view;
-    if (!active || !view?.tokens) return null;
-    const pivot = pivotAt(active.trace, view, active.editor.selection.active);
+    const current = this.#editors.current;
+    const view = current?.trace.view;
+    if (!current || !view?.tokens) return null;
+    const pivot = pivotAt(current.trace, view, current.editor.selection.active);
     if (!pivot) return null;
     const { token, desired, undesired } = pivot;
-    const key = JSON.stringify([active.trace.of.uri, token, desired.id, undesired.id, this.#patches()]);
-    return { trace: active.trace, view, pivot, key };
+    const key = JSON.stringify([current.trace.of.uri, token, desired.id, undesired.id, this.#patches()]);
+    return { trace: current.trace, view, pivot, key };
   }
 
   #cursorMoved(): void {
-    this.#moved = Date.now();
     const here = this.#here();
     setContext('circuitAmplifier.onPivot', here !== null);
-    if ((here?.key ?? '') === this.#key && config.overlayAttribution()) return;
+    if (here && here.key === this.#key && config.overlayAttribution()) return;
+    this.#moved = Date.now();
     this.#asking?.cancel();
     this.#key = '';
     if (!here) {
       this.#rest.cancel();
-      this.#clear(this.#editors.active?.trace ?? null);
+      this.#clear();
     } else this.#rest.request();
   }
 
-  #clear(trace: TraceDocument | null): void {
+  #clear(): void {
+    if (this.#told) this.#shown.fire({ run: null, pivot: null });
+    this.#told = false;
+    const trace = this.#editors.current?.trace;
     if (!trace?.attribution) return;
     trace.attribution = null;
     trace.touched();
@@ -130,7 +137,7 @@ export class CursorAttribution implements Disposable {
   async #ask(): Promise<void> {
     const here = this.#here();
     if (!here || !config.overlayAttribution() || !workspace.isTrusted) {
-      this.#clear(this.#editors.active?.trace ?? null);
+      this.#clear();
       return;
     }
     const { trace, view, pivot, key } = here;
@@ -158,7 +165,9 @@ export class CursorAttribution implements Disposable {
       if (this.#panelOpen()) {
         const { components } = await ask(true);
         if (source.token.isCancellationRequested) return;
-        this.#shown.fire(forPanel(trace, view, pivot, tokens, components ?? []));
+        const shown = forPanel(view, pivot, tokens, components ?? []);
+        this.#shown.fire({ run: view.run, pivot: shown });
+        this.#told = true;
       }
       // Whoever rests on a pivot wants to know what follows from it: the lens above tells the answers.
       await this.#server.request(
@@ -168,7 +177,9 @@ export class CursorAttribution implements Disposable {
       );
     } catch (error) {
       if (this.#asking === source) this.#key = '';
-      if (!(error instanceof CancellationError)) log().warn(`Attribution: ${messageOf(error)}`);
+      if (error instanceof CancellationError) return;
+      log().warn(`Attribution: ${messageOf(error)}`);
+      this.#clear();
     } finally {
       if (this.#asking === source) this.#asking = null;
       source.dispose();
@@ -184,12 +195,22 @@ export class CursorAttribution implements Disposable {
 }
 
 function forPanel(
-  trace: TraceDocument,
-  view: DocumentView,
-  pivot: DocumentPivot,
-  { margin }: Attribution,
+  { problem }: DocumentView,
+  { desired, undesired }: DocumentPivot,
+  { margin, tokens }: Attribution,
   components: NonNullable<Attribution['components']>,
-): PivotAttribution {
-  const title = `${view.problem}: ${JSON.stringify(pivot.undesired.text)} → ${JSON.stringify(pivot.desired.text)}`;
-  return { uri: trace.of.uri, run: view.run, token: pivot.token, title, margin, components };
+): ShownPivot {
+  const scale = attributionScale(tokens.map(({ attribution }) => attribution));
+  return {
+    problem,
+    desired: desired.text,
+    undesired: undesired.text,
+    margin,
+    tokens: tokens.map(({ text, attribution }) => ({
+      text,
+      attribution,
+      level: attributionBucket(attribution, scale),
+    })),
+    components: components.map(({ component, gradient }) => ({ component, gradient })),
+  };
 }

@@ -32,6 +32,8 @@ export interface TracesParts {
 /** What other parts of the extension, and tests, see of the traces in the editor. */
 export interface Traces {
   readonly onPivotAttribution: Event<PivotAttribution>;
+  /** Tells of the pivot under the cursor again: a panel has come into view. */
+  showPivot(): void;
   /** The user followed a token to a component: the panel shows it. */
   readonly onRevealComponent: Event<Reveal>;
   /** Shows a trace's document with the cursor on the pivot at a token, or nearest to it. */
@@ -152,6 +154,7 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
 
   return {
     onPivotAttribution: cursor.onDidShow,
+    showPivot: () => cursor.refresh(),
     onRevealComponent: explain.onReveal,
     openAt: (file, token, column) => openAt(editors, Uri.file(file), token, column),
     flips,

@@ -32,8 +32,8 @@ export class TraceEditors implements Disposable {
   #styles: Styles | null = null;
   #strong = false;
   #longest = 0;
-  /** Uri of the trace that was last active. */
-  #last: string | null = null;
+  /** The trace editor that was last active; it may be hidden by now. */
+  #last: TextEditor | null = null;
   /** Something is known anew of a document. */
   readonly onDidChange = this.#changed.event;
 
@@ -43,7 +43,7 @@ export class TraceEditors implements Disposable {
     this.#disposables.push(
       window.onDidChangeVisibleTextEditors(() => this.#sync()),
       window.onDidChangeActiveTextEditor((editor) => {
-        if (editor && isTrace(editor.document)) this.#last = editor.document.uri.toString();
+        if (editor && isTrace(editor.document)) this.#last = editor;
       }),
       window.onDidChangeTextEditorVisibleRanges(({ textEditor }) => {
         this.#painters.get(textEditor)?.soon();
@@ -80,7 +80,7 @@ export class TraceEditors implements Disposable {
       server.onRestart(() => this.refresh()),
     );
     this.#sync();
-    this.#last = this.active?.trace.of.uri ?? null;
+    this.#last = this.active?.editor ?? null;
   }
 
   get(document: TextDocument): TraceDocument | null {
@@ -94,14 +94,34 @@ export class TraceEditors implements Disposable {
     return editor && trace ? { editor, trace } : null;
   }
 
+  /**
+   * The trace whose cursor counts: of the active editor, or else, while a panel or another file has the focus, of the
+   * one that was last active and is still open, hidden or not; after a reload of one that is in view.
+   */
+  get current(): { editor: TextEditor; trace: TraceDocument } | null {
+    if (this.active) return this.active;
+    const document = this.#lastOpen?.document;
+    const seen = window.visibleTextEditors.find((editor) =>
+      document ? editor.document === document : isTrace(editor.document),
+    );
+    const editor = seen ?? this.#lastOpen;
+    const trace = editor && this.get(editor.document);
+    return editor && trace ? { editor, trace } : null;
+  }
+
   /** The trace of the active editor; or else the one that was last active and is still open, shown again. */
   async recent(): Promise<{ editor: TextEditor; trace: TraceDocument } | null> {
-    if (this.active || this.#last === null) return this.active;
-    const last = this.#last;
+    if (this.active) return this.active;
+    const last = this.#lastOpen;
+    return last && this.show(last.document.uri);
+  }
+
+  get #lastOpen(): TextEditor | null {
+    const uri = this.#last?.document.uri.toString();
     const open = window.tabGroups.all
       .flatMap(({ tabs }) => tabs)
-      .some(({ input }) => input instanceof TabInputText && input.uri.toString() === last);
-    return open ? this.show(last) : null;
+      .some(({ input }) => input instanceof TabInputText && input.uri.toString() === uri);
+    return open ? this.#last : null;
   }
 
   /** An open document's trace, opened and shown where it is not. */

@@ -23,6 +23,7 @@ import type { Report } from '../../server/pipeline/report.ts';
 import type { CircuitView, Purpose } from '../../server/protocol/circuit.ts';
 import type { ToPanel } from '../../server/protocol/panel.ts';
 import type { RunReport, SuiteFigures } from '../../server/protocol/runs.ts';
+import { attributionBucket, attributionScale } from '../../src/traces/heat.ts';
 
 /** Epochs of the live mask that are kept. */
 const KEPT = [1, 4, 8, 12];
@@ -110,11 +111,22 @@ const first = results[0]!;
 const leaning = Array.from(first.gates!, (gradient, component) => ({ component, gradient }))
   .sort((a, b) => a.gradient - b.gradient)
   .slice(0, 8);
+const pushes = (await attributePairs(runner, [first.pair], { components: false }))[0]!.inputs!;
+const scale = attributionScale([...pushes]);
 const pivot: Extract<ToPanel, { type: 'pivot' }> = {
   type: 'pivot',
-  title: `${first.pair.problem_id}: ${JSON.stringify(text(first.pair.undesired))} → ${JSON.stringify(text(first.pair.desired))}`,
-  margin: first.margin,
-  components: leaning,
+  pivot: {
+    problem: first.pair.problem_id!,
+    desired: text(first.pair.desired),
+    undesired: text(first.pair.undesired),
+    margin: first.margin,
+    tokens: Array.from(pushes, (attribution, i) => ({
+      text: text(first.pair.prefix[i]!),
+      attribution,
+      level: attributionBucket(attribution, scale),
+    })),
+    components: leaning,
+  },
 };
 
 const live: Extract<ToPanel, { type: 'mask' }>[] = [];

@@ -278,11 +278,47 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const { pair, trace, token } = served[0]!;
     expect(await sent('openPair')).toEqual([{ type: 'openPair', pair, trace, token }]);
     await page.getByRole('rowheader', { name: rows[0]!.tensor }).waitFor();
-    const leaning = demo.pivot.components[0]!.component;
+    const leaning = demo.pivot.pivot!.components[0]!.component;
     await page.locator('#pivot').getByRole('link').first().click();
     await expect
       .poll(async () => (await sent('purpose')).map(({ component }) => component))
       .toContain(leaning);
+  });
+
+  test('the tokens before a pivot: seen, walked by keys, read aloud, gone with the pivot', async () => {
+    const { page, send } = await open({}, true);
+    const { tokens, desired, undesired } = demo.pivot.pivot!;
+    const strip = page.getByRole('listbox', { name: /Tokens before the pivot/ });
+    expect(await strip.getByRole('option').count()).toBe(tokens.length);
+    const marked = tokens.flatMap(({ level }, i) => (level === 0 ? [] : [i]));
+    expect(marked.length).toBeGreaterThan(2);
+    const lines = await page.evaluate(
+      `[...document.querySelectorAll('.strip [role=option]')].map((o) => getComputedStyle(o).textDecorationLine)`,
+    );
+    expect(lines).toEqual(
+      tokens.map(({ level }) => (level === 0 ? 'none' : level > 0 ? 'underline' : 'overline')),
+    );
+    // One stop of Tab, on the strongest; the keys go on from there.
+    const sizes = tokens.map(({ attribution }) => Math.abs(attribution));
+    const strongest = sizes.indexOf(Math.max(...sizes));
+    const here = () => page.evaluate(`document.activeElement.getAttribute('aria-label')`);
+    await strip.locator('[tabindex="0"]').focus();
+    expect(await here()).toContain(`token ${strongest}: `);
+    await press(page, 'Home');
+    expect(await here()).toContain('token 0: ');
+    await press(page, 'ArrowRight');
+    expect(await here()).toContain('token 1: ');
+    await press(page, 'Home', 'ArrowDown');
+    const next = marked.find((i) => i > 0)!;
+    const to = tokens[next]!.attribution < 0 ? undesired : desired;
+    expect(await here()).toContain(`token ${next}: `);
+    expect(await here()).toContain(`toward “${to.replaceAll(' ', '␣')}”`);
+    await page.locator('#pivot .readout').getByText(`token ${next}: `).waitFor();
+    await press(page, 'End');
+    expect(await here()).toContain(`token ${tokens.length - 1}: `);
+    await page.locator('#pivot').screenshot({ path: path.join(shots, 'panel-pivot.png') });
+    await send({ type: 'pivot', pivot: null });
+    await expect.poll(() => page.locator('#pivot').isVisible()).toBe(false);
   });
 
   test('pairs that are not known are told from none, and asked for again when the attribution is there', async () => {

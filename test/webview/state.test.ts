@@ -3,6 +3,7 @@ import type { ToPanel } from '../../server/protocol/panel.ts';
 import { checkFromPanel, checkToPanel } from '../../server/protocol/panel-schema.ts';
 import { panelHtml } from '../../src/panel/html.ts';
 import { Bits } from '../../webview/circuit/bits.ts';
+import { stripStep } from '../../webview/circuit/pushes.ts';
 import { extent, largestFall, makeCharts, readAt, stepWords, ticks } from '../../webview/curves/charts.ts';
 import { freeze, readKept } from '../../webview/state/kept.ts';
 import { reduce } from '../../webview/state/reduce.ts';
@@ -21,6 +22,28 @@ test('an attribution that is stopped is no error, and can be begun again', () =>
   expect(begun.attributing).toEqual({ done: 3, total: 9 });
   const stopped = received(begun, { type: 'attributionStopped' });
   expect(stopped).toMatchObject({ attributing: null, notice: null });
+});
+
+test('a pivot that comes before the circuit stays, and goes when there is none under the cursor', () => {
+  const early = received(initial, demo.pivot, circuitMessage());
+  expect(early.pivot).toEqual(demo.pivot.pivot);
+  expect(received(early, { type: 'pivot', pivot: null }).pivot).toBeNull();
+});
+
+test('keys in the strip of tokens: by a token, to the next that is marked, to the ends', () => {
+  const tokens = [0, 2, 0, 0, -4, 0].map((level) => ({ level }));
+  const walk = (from: number, ...keys: string[]) =>
+    keys.reduce((at, key) => stripStep(tokens, at, key)!, from);
+  expect(walk(0, 'ArrowLeft')).toBe(0);
+  expect(walk(0, 'ArrowRight', 'ArrowRight')).toBe(2);
+  expect(walk(0, 'ArrowDown')).toBe(1);
+  expect(walk(0, 'ArrowDown', 'ArrowDown')).toBe(4);
+  expect(walk(4, 'ArrowDown')).toBe(4);
+  expect(walk(5, 'ArrowUp', 'ArrowUp')).toBe(1);
+  expect(walk(1, 'ArrowUp')).toBe(1);
+  expect(walk(2, 'End')).toBe(5);
+  expect(walk(5, 'ArrowRight', 'Home')).toBe(0);
+  expect(stripStep(tokens, 2, 'a')).toBeNull();
 });
 
 test('what a component is for is dropped where the attribution or the weights are new, and else kept', () => {
@@ -44,6 +67,7 @@ describe('messages', () => {
     { type: 'steps', from: 0, steps: demo.steps },
     { type: 'report', report: demo.report },
     { type: 'purpose', purpose: demo.purposes[0]! },
+    { type: 'pivot', pivot: null },
   ];
 
   test.each(good.map((message) => [message.type, message] as const))(

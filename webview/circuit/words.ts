@@ -51,6 +51,10 @@ export function cellWords(
   return [...parts, `${selected} of ${length} selected`].join(', ');
 }
 
+/** A token with its spaces and line ends to be seen. */
+export const quoted = (text: string): string =>
+  `“${text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replaceAll(' ', '␣')}”`;
+
 /** `4 Q, 2 V, 16 MLP`; `none`. */
 export function kindsWords(byKind: Record<(typeof kinds)[number], number>): string {
   const parts = kinds.filter((kind) => byKind[kind] > 0).map((kind) => `${byKind[kind]} ${kindShort[kind]}`);

@@ -104,7 +104,7 @@ function receive(state: State, message: ToPanel): State {
     case 'selections':
       return { ...state, saved: message.selections };
     case 'pivot':
-      return { ...state, pivot: message.components.length > 0 ? message : null };
+      return { ...state, pivot: message.pivot };
     case 'focus':
       return showComponent(state, message.component);
     case 'notice':
@@ -147,7 +147,7 @@ function showCircuit(state: State, message: Extract<ToPanel, { type: 'circuit' }
     choices: message.choices,
     selection: begin(circuit.own),
     ...{ zoom: null, focus: null, compare: null, live: null, steps: [], cursor: null, report: null },
-    ...{ purpose: null, pivot: null, attributing: null },
+    ...{ purpose: null, attributing: null },
   };
 }
 

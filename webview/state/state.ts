@@ -1,6 +1,6 @@
 import type { Purpose, Selection } from '../../server/protocol/circuit.ts';
 import type { JobState, StepPoint } from '../../server/protocol/jobs.ts';
-import type { GuardLimits, ToPanel, TrainingChoices } from '../../server/protocol/panel.ts';
+import type { GuardLimits, ShownPivot, ToPanel, TrainingChoices } from '../../server/protocol/panel.ts';
 import type { RunReport } from '../../server/protocol/runs.ts';
 import { Bits } from '../circuit/bits.ts';
 import { begin, type History } from '../circuit/history.ts';
@@ -19,7 +19,6 @@ export interface Circuit {
   own: Bits;
 }
 
-export type Pivot = Message<'pivot'>;
 export type LiveMask = Omit<Message<'mask'>, 'values'>;
 
 export interface State {
@@ -46,7 +45,8 @@ export interface State {
   cursor: number | null;
   report: RunReport | null;
   purpose: Purpose | null;
-  pivot: Pivot | null;
+  /** Under the cursor of a trace. */
+  pivot: ShownPivot | null;
   attributing: { done: number; total: number } | null;
   notice: { level: 'info' | 'error'; text: string } | null;
 }

@@ -1,6 +1,6 @@
 import type { Purpose } from '../../server/protocol/circuit.ts';
 import { figure, fixed, lenses } from '../circuit/values.ts';
-import { valueName } from '../circuit/words.ts';
+import { quoted, valueName } from '../circuit/words.ts';
 import { h, scrollable, section, setText, show } from '../dom.ts';
 import type { Host } from '../host.ts';
 import { type Circuit, isActive } from '../state/state.ts';
@@ -99,14 +99,14 @@ function servedList(served: NonNullable<Purpose['served']>, label: string, host:
     const open = link(
       problem,
       () => host.post({ type: 'openPair', pair, trace, token: at }),
-      `Open ${problem}: ${token(undesired)} to ${token(desired)}`,
+      `Open ${problem}: ${quoted(undesired)} to ${quoted(desired)}`,
     );
     const tokens = h(
       'span',
       { class: 'tokens' },
-      h('s', {}, token(undesired)),
+      h('s', {}, quoted(undesired)),
       ' → ',
-      h('ins', {}, token(desired)),
+      h('ins', {}, quoted(desired)),
     );
     return h(
       'li',
@@ -123,10 +123,6 @@ function servedList(served: NonNullable<Purpose['served']>, label: string, host:
     h('ol', { class: 'pair-list', 'aria-label': `Pairs that ${label} serves most` }, ...items),
   ];
 }
-
-/** A token with its spaces and line ends to be seen. */
-const token = (text: string): string =>
-  `“${text.replaceAll('\n', '⏎').replaceAll('\t', '⇥').replaceAll(' ', '␣')}”`;
 
 function rowsTable({ rows }: Purpose): HTMLElement[] {
   if (rows.length === 0) return [];

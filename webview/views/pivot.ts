@@ -1,15 +1,18 @@
 import { figure, fixed } from '../circuit/values.ts';
+import { quoted } from '../circuit/words.ts';
 import { h, section, setText, show } from '../dom.ts';
 import type { Store } from '../state/store.ts';
 import { button, link } from '../toolkit.ts';
+import { tokenStrip } from './strip.ts';
 
 /** Components that are listed; all that came are marked in the grid. */
 const LISTED = 8;
 
-/** The pivot under the cursor in a trace, and the components that it leans on. */
+/** The pivot under the cursor in a trace, the tokens that push there, and the components that it leans on. */
 export function pivotView(store: Store): HTMLElement {
   const title = h('p', {});
-  const list = h('ol', { class: 'pair-list' });
+  const strip = tokenStrip();
+  const list = h('ol', { class: 'pair-list', 'aria-label': 'Components that the pivot leans on' });
   const add = button('Add them to the selection', () => {
     const { pivot, selection } = store.state;
     if (!pivot) return;
@@ -18,13 +21,27 @@ export function pivotView(store: Store): HTMLElement {
       .map(({ component }) => [component, 1] as const);
     store.dispatch({ type: 'select', selection: selection.present.with(ranges, true) });
   });
-  const element = section('pivot', 'Pivot under the cursor', title, list, add);
+  const element = section(
+    'pivot',
+    'Pivot under the cursor',
+    title,
+    h('h3', {}, 'Earlier tokens by their push'),
+    strip.element,
+    h('h3', {}, 'Components that it leans on'),
+    list,
+    add,
+  );
   store.watch(
     ({ pivot, circuit }) => [pivot, circuit],
     (pivot, circuit) => {
       show(element, pivot !== null && circuit !== null);
       if (!pivot || !circuit) return;
-      setText(title, `${pivot.title} · logit difference ${figure(pivot.margin)}`);
+      const { problem, desired, undesired, margin } = pivot;
+      setText(
+        title,
+        `${problem}: ${quoted(undesired)} → ${quoted(desired)} · logit difference ${figure(margin)}`,
+      );
+      strip.set(pivot);
       const known = pivot.components.filter(({ component }) => component < circuit.space.size);
       const items = known.slice(0, LISTED).map(({ component, gradient }) =>
         h(

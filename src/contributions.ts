@@ -16,6 +16,7 @@ export const hostCommands = {
   'circuitAmplifier.amplifyAnnotated': 'trust',
   'circuitAmplifier.runControls': 'trust',
   'circuitAmplifier.resume': 'trust',
+  'circuitAmplifier.endTraining': 'nothing',
   'circuitAmplifier.cancel': 'nothing',
   'circuitAmplifier.forgetJob': 'nothing',
   'circuitAmplifier.showReport': 'nothing',
@@ -132,6 +133,8 @@ export const views = {
 export const contextKeys = [
   /** A job runs. */
   'circuitAmplifier.running',
+  /** A job is at the steps of its training. */
+  'circuitAmplifier.training',
   /** The folder is a copy of the demo. */
   'circuitAmplifier.demo',
   /** A run of this workspace has a patch. */

@@ -8,7 +8,7 @@ import { registerDocuments } from './documents.ts';
 import { engineMenu, removeKey, restartEngine, setApiKey, showDevices, showLog } from './engine.ts';
 import { newExperiment } from './experiments.ts';
 import { exportAs, exportPairsAs } from './exports.ts';
-import { cancelJob, forgetJob, resume, runAll, runControls, runStage } from './jobs.ts';
+import { cancelJob, endTraining, forgetJob, resume, runAll, runControls, runStage } from './jobs.ts';
 import { applyPatch, clearPatches, movePatch, removePatch, revertPatch, scalePatch } from './patches.ts';
 import { compareRuns, deleteRun, showReport } from './runs.ts';
 import { filterTraces, openTrace, showTraces, writeDocuments } from './traces.ts';
@@ -27,6 +27,7 @@ const handlers: Record<HostCommand, Handler> = {
   'circuitAmplifier.amplifyAnnotated': amplifyAnnotated,
   'circuitAmplifier.runControls': runControls,
   'circuitAmplifier.resume': resume,
+  'circuitAmplifier.endTraining': endTraining,
   'circuitAmplifier.cancel': cancelJob,
   'circuitAmplifier.forgetJob': forgetJob,
   'circuitAmplifier.showReport': showReport,

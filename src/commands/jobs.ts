@@ -1,7 +1,13 @@
 import { CancellationError } from 'vscode';
-import { cancel, forget, type JobState, type StageName } from '../../server/protocol/jobs.ts';
+import {
+  endTraining as askEnd,
+  cancel,
+  forget,
+  type JobState,
+  type StageName,
+} from '../../server/protocol/jobs.ts';
 import type { App } from '../app.ts';
-import { isRunning, progressLine, stageLabel } from '../jobs/describe.ts';
+import { isRunning, isTraining, progressLine, stageLabel } from '../jobs/describe.ts';
 import { brief } from '../notify.ts';
 import { startOnPivots } from './annotated.ts';
 import { experimentOf, pickExperiment } from './experiments.ts';
@@ -49,6 +55,12 @@ export async function resume(app: App, argument: unknown): Promise<void> {
   const spec = app.jobs.of(folder)?.spec;
   if (spec) return startJob(app, 'Resume', { ...spec, redo: null });
   await startJob(app, 'Resume', jobSpec(await experimentOf(app, folder), { out: folder }));
+}
+
+/** Ends a training with its present step: its best step becomes the patch, and the job goes on with the evaluation. */
+export async function endTraining(app: App, argument: unknown): Promise<void> {
+  const job = await pickJob(app, argument, 'Stop a training, keep its best step', isTraining);
+  await app.engine.request(askEnd, { id: job.id });
 }
 
 export async function cancelJob(app: App, argument: unknown): Promise<void> {

@@ -17,10 +17,15 @@ export const stageLabel = (name: string): string =>
 export const isRunning = ({ state }: Pick<JobState, 'state'>): boolean =>
   state === 'running' || state === 'cancelling';
 
+/** Whether its training can be ended early: before it there is nothing to keep, afterwards the patch is written. */
+export const isTraining = ({ state, stage, endingTraining }: JobState): boolean =>
+  state === 'running' && stage === 'amplify' && !endingTraining;
+
 /** `training 44 / 60 steps · 8 s left, 1 min in all` */
 export function progressLine(job: JobState): string {
   if (job.state === 'cancelling') return 'stopping; what is finished is kept';
   if (job.stage === null) return 'starting';
+  if (job.endingTraining && job.stage === 'amplify') return 'ending the training; the best step is kept';
   const where = job.total > 0 ? ` ${count(job.done)} / ${count(job.total)} ${job.unit}`.trimEnd() : '';
   const left = timeLeft(job);
   return `${stageLabel(job.stage)}${where}${left && ` · ${left}`}`;

@@ -4,7 +4,7 @@ import * as protocol from '../../server/protocol/jobs.ts';
 import { setContext } from '../context.ts';
 import { failed } from '../notify.ts';
 import type { Server } from '../server/server.ts';
-import { isRunning } from './describe.ts';
+import { isRunning, isTraining } from './describe.ts';
 
 /** Whether jobs were at work when last heard of. */
 const KEY = 'jobsRunning';
@@ -72,6 +72,7 @@ export class Jobs implements Disposable {
   #noteRunning(): void {
     const some = this.running.length > 0;
     setContext('circuitAmplifier.running', some);
+    setContext('circuitAmplifier.training', this.all.some(isTraining));
     if (some !== this.#memento.get(KEY, false)) void this.#memento.update(KEY, some);
   }
 

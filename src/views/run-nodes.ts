@@ -1,7 +1,7 @@
 import type { JobState } from '../../server/protocol/jobs.ts';
 import type { RunRow } from '../../server/protocol/runs.ts';
 import { ago, duration, percent, points } from '../format.ts';
-import { annotationLine, isRunning, progressLine, stageLabel } from '../jobs/describe.ts';
+import { annotationLine, isRunning, isTraining, progressLine, stageLabel } from '../jobs/describe.ts';
 
 /** What a run's row says; `job` is the newest job on it. */
 export interface RunNode {
@@ -81,14 +81,17 @@ export function runFigures({ row, job }: RunNode): string[] {
   return lines;
 }
 
-/** Words that `when` clauses of the item's menu look for. */
+/** Words that `when` clauses of an item's menu look for. */
+export const jobContext = (job: JobState): string =>
+  [isRunning(job) ? 'job-running' : 'job-ended', isTraining(job) && 'job-training'].filter(Boolean).join(' ');
+
 export function runContext(node: RunNode): string {
   const { row, job } = node;
   const active = runIsActive(node);
   const words = [
     'run',
     row.status,
-    active ? 'job-running' : job && 'job-ended',
+    job && jobContext(job),
     !active && row.status !== 'finished' && row.status !== 'running' && 'resumable',
     ...Object.entries(row.files).map(([name, file]) => file !== null && name),
   ];

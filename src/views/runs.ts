@@ -21,6 +21,7 @@ import type { Catalogue } from './catalogue.ts';
 import {
   type FileNode,
   type JobNode,
+  jobContext,
   type RunNode,
   runChildren,
   runContext,
@@ -169,7 +170,7 @@ function jobItem({ job }: JobNode): TreeItem {
   const item = new TreeItem(job.title);
   item.id = job.id;
   item.description = progressLine(job);
-  item.contextValue = isRunning(job) ? 'job-running' : 'job-ended';
+  item.contextValue = jobContext(job);
   item.iconPath = icon('sync~spin', 'progressBar.background');
   item.tooltip = job.run;
   return item;

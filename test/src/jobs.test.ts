@@ -11,6 +11,7 @@ import {
   studyLine,
 } from '../../src/jobs/describe.ts';
 import {
+  jobContext,
   type RunNode,
   runChildren,
   runContext,
@@ -118,6 +119,7 @@ describe('a job', () => {
     [job({ remaining: 8 }), 'training 30 / 60 steps · 8 s left'],
     [job({ stage: null }), 'starting'],
     [job({ state: 'cancelling' }), 'stopping; what is finished is kept'],
+    [job({ endingTraining: true }), 'ending the training; the best step is kept'],
   ])('says how far it is %#', (state, line) => {
     expect(progressLine(state)).toBe(line);
   });
@@ -193,6 +195,22 @@ describe('a run in the view', () => {
     expect(runDescription(running, now)).toContain('training 30 / 60');
     expect(runContext(running).split(' ')).toContain('job-running');
     expect(runContext(running)).not.toContain('resumable');
+  });
+
+  test.each([
+    ['at its steps', job(), true],
+    ['that is ending already', job({ endingTraining: true }), false],
+    ['before its steps', job({ stage: 'mask' }), false],
+    ['whose patch is written', job({ stage: 'evaluate' }), false],
+    ['that is being cancelled', job({ state: 'cancelling' }), false],
+    ['that has ended', job({ state: 'finished' }), false],
+  ])('a training %s can be ended early, or not', (_, of, can) => {
+    expect(jobContext(of).split(' ').includes('job-training')).toBe(can);
+    expect(
+      runContext(node({ status: 'running' }, of))
+        .split(' ')
+        .includes('job-training'),
+    ).toBe(can);
   });
 
   test.each(['failed', 'cancelled', 'interrupted'] as const)('one that is %s can be resumed', (status) => {

@@ -99,6 +99,24 @@ describe('jobs', () => {
     assert.ok(bytes(cut).equals(bytes(whole)), 'the resumed run has another patch');
   }).timeout(600_000);
 
+  it('is told from the Runs view to end its training, keeps the best step and is evaluated', async () => {
+    const { engine, runsView, catalogue } = await api();
+    const run = inRoot('runs', 'early');
+    const id = await startLong(run, 400);
+    await training(id, 2);
+    catalogue.refresh();
+    const node = await until('its row', async () =>
+      (await runsView.getChildren()).find((one) => one.kind === 'run' && one.row.folder === run),
+    );
+    assert.match(runsView.getTreeItem(node).contextValue!, /\bjob-training\b/);
+    await commands.executeCommand('circuitAmplifier.endTraining', node);
+    const last = await ended(id);
+    assert.equal(last.state, 'finished', last.error ?? '');
+    const steps = await engine.request(protocol.curve, { run });
+    assert.ok(steps.length < 400, 'the training went on to its end');
+    assert.ok(fs.existsSync(`${run}/patch.safetensors`) && fs.existsSync(`${run}/report.json`));
+  }).timeout(600_000);
+
   it('is not disturbed by the end of the engine’s process', async () => {
     const { engine, jobs } = await api();
     const id = await startLong(inRoot('runs', 'killed'), 12);

@@ -66,6 +66,14 @@ export const deviates = (token: ScoredToken): boolean =>
 /** Shares of the scale at which buckets 1 to 4 begin. */
 export const attributionLimits = [0.1, 0.25, 0.5, 0.75] as const;
 
+/** How the text of buckets 1 to 4 is marked, as CSS: without its hue the line's place still tells the sign, its style the strength. */
+const pushLines = ['dotted 1px', 'dashed 1px', 'solid 2px', 'double 2px'] as const;
+export const pushMarks = {
+  toward: pushLines.map((line) => `underline ${line}`),
+  away: pushLines.map((line) => `overline ${line}`),
+} as const;
+export type Side = keyof typeof pushMarks;
+
 /** Share of tokens that the scale of an attribution is above, and the least scale as a share of the strongest. */
 const TYPICAL = 0.95;
 const LEAST = 0.05;

@@ -1,6 +1,6 @@
 import type { PatchRef } from '../../server/protocol/message.ts';
 import { colors } from '../contributions.ts';
-import { attributionLimits, type Heat, type Overlay, scales } from './heat.ts';
+import { attributionLimits, type Heat, type Overlay, pushMarks, type Side, scales } from './heat.ts';
 
 export interface LegendState {
   overlay: Overlay;
@@ -23,6 +23,14 @@ export const swatches = (heat: Heat): { text: string; color: string }[] =>
   scales[heat].limits.map((limit, i) => ({
     text: `${scales[heat].rising ? '≥' : '≤'} ${limitText(heat, limit)}`,
     color: colors.surprisal[i]!,
+  }));
+
+/** The swatches of an attribution's side: share of its scale, colour and mark, weakest first. */
+export const pushSwatches = (side: Side): { text: string; color: string; mark: string }[] =>
+  attributionLimits.map((limit, i) => ({
+    text: `${limit * 100} %`,
+    color: colors[side][i]!,
+    mark: pushMarks[side][i]!,
   }));
 
 const fileName = (file: string) => file.split(/[\\/]/).at(-1)!;
@@ -64,15 +72,12 @@ export function legendMarkdown(state: LegendState): string {
   } else lines.push('**No overlay**');
   if (deviations) lines.push('Dotted underline: greedy decoding would have chosen another token.');
   lines.push('Box: pivot. Dashed: located; solid: accepted or edited; dotted: rejected.');
+  const pushes = (side: Side) =>
+    pushSwatches(side)
+      .map(({ color, text }) => swatch(color, text))
+      .join('');
   lines.push(
-    `On a pivot, earlier tokens by their push: ${colors.toward
-      .map((color, i) => swatch(color, `${attributionLimits[i]! * 100}%`))
-      .join('')} toward the desired token, ${colors.away
-      .map((color, i) => swatch(color, `${attributionLimits[i]! * 100}%`))
-      .join('')} toward the undesired one (share of what one token in twenty exceeds).`,
-  );
-  lines.push(
-    'In high contrast: lines below, dotted to double; above for what pushes toward the undesired token.',
+    `On a pivot, earlier tokens by their push: ${pushes('toward')} a line below, toward the desired token; ${pushes('away')} a line above, toward the undesired one. Lines from dotted to double: shares of what one token in twenty exceeds.`,
   );
   lines.push(`Model: ${stateName(state.patches)}.`);
   if (state.problem) lines.push(state.problem);

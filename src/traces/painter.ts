@@ -15,8 +15,8 @@ import { config } from '../config.ts';
 import { colors } from '../contributions.ts';
 import { Coalesced } from './coalesced.ts';
 import { layoutDiff, verdict } from './diff-layout.ts';
-import { attributionBucket, attributionScale, type Heat, type Overlay } from './heat.ts';
-import { legendNote, swatches } from './legend.ts';
+import { attributionBucket, attributionScale, type Heat, type Overlay, type Side } from './heat.ts';
+import { legendNote, pushSwatches, swatches } from './legend.ts';
 import { tightRange } from './ranges.ts';
 import { heatPicture } from './scored-tokens.ts';
 import type { Styles } from './styles.ts';
@@ -205,7 +205,7 @@ export class Painter implements Disposable {
   }
 
   #paintLegend(want: Wanted): void {
-    const { view, scores, scored } = this.trace;
+    const { view, scores, scored, attribution } = this.trace;
     const problem = problemOf(this.trace);
     const { legend } = this.#styles;
     const line = view ? view.prompt.start.line - 1 : -1;
@@ -220,12 +220,21 @@ export class Painter implements Disposable {
     const title = overlay === 'off' ? [] : [after(at, overlay, { ...plain, margin: '0 0.5em 0 2em' })];
     const steps = overlay === 'off' ? [] : swatches(overlay);
     const note = legendNote({ overlay, deviations: want.deviations, done, total, patches: scored, problem });
+    const pushes = (side: Side, token: string) => [
+      after(at, `toward ${JSON.stringify(token)}`, { ...plain, margin: '0 0.5em 0 1em' }),
+      ...pushSwatches(side).map(({ text, color, mark }) =>
+        after(at, `\u00a0${text}\u00a0`, { backgroundColor: new ThemeColor(color), textDecoration: mark }),
+      ),
+    ];
     const parts = [
       ...title,
       ...steps.map(({ text, color }) =>
         after(at, `\u00a0${text}\u00a0`, { backgroundColor: new ThemeColor(color) }),
       ),
       ...(note === '' ? [] : [after(at, note, { ...plain, margin: '0 0 0 0.6em' })]),
+      ...(want.attribution && attribution
+        ? [...pushes('toward', attribution.desired.text), ...pushes('away', attribution.undesired.text)]
+        : []),
     ];
     legend.forEach((type, i) => {
       this.#set(type, parts[i] ? [parts[i]] : []);

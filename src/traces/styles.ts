@@ -11,7 +11,7 @@ import {
 } from 'vscode';
 import type { DocumentPivot } from '../../server/protocol/traces.ts';
 import { colors } from '../contributions.ts';
-import { heatLevels } from './heat.ts';
+import { attributionLimits, heatLevels, pushMarks, type Side } from './heat.ts';
 
 const color = (id: string) => new ThemeColor(id);
 
@@ -19,7 +19,7 @@ export const isHighContrast = (): boolean =>
   window.activeColorTheme.kind === ColorThemeKind.HighContrast ||
   window.activeColorTheme.kind === ColorThemeKind.HighContrastLight;
 
-/** Lines under the text, over it where it pushes away, weakest first: in high contrast buckets differ in more than colour. */
+/** Lines under the text, weakest first: in high contrast buckets differ in more than colour. */
 const lines = ['dotted', 'dashed', 'solid', 'double', 'double'] as const;
 const widths = ['1px', '1px', '1px', '3px', '3px'] as const;
 
@@ -29,6 +29,9 @@ const arrow = (stroke: string) =>
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" fill="none" stroke="${stroke}" stroke-width="1.5"><path d="M2 8h4l6-4.5M6 8l6 4.5M9.5 3h3v3M9.5 13h3v-3"/></svg>`,
     )}`,
   );
+
+/** Name, buckets and note of a heat; name and buckets of either side of an attribution. */
+const LEGEND_PARTS = heatLevels + 2 + 2 * (attributionLimits.length + 1);
 
 /** Every decoration type of trace editors; made when the first one is opened, made again when contrast changes. */
 export class Styles implements Disposable {
@@ -52,18 +55,24 @@ export class Styles implements Disposable {
 
   constructor() {
     const strong = isHighContrast();
-    const bucket = (id: string, level: number, foreground: string, over = false): DecorationRenderOptions =>
-      strong
-        ? {
-            borderStyle: lines[level]!,
-            borderWidth: over ? `${widths[level]} 0 0 0` : `0 0 ${widths[level]} 0`,
-            borderColor: color(foreground),
-            ...(level > 2 ? { backgroundColor: color(id) } : {}),
-          }
-        : { backgroundColor: color(id), borderRadius: '2px' };
-    this.heat = colors.surprisal.map((id, i) => this.#type(bucket(id, i, 'editorWarning.foreground')));
-    this.toward = colors.toward.map((id, i) => this.#type(bucket(id, i, 'editorInfo.foreground')));
-    this.away = colors.away.map((id, i) => this.#type(bucket(id, i, 'editorError.foreground', true)));
+    // In high contrast the weaker buckets have no background, which would take contrast from the text.
+    const background = (id: string, level: number): DecorationRenderOptions =>
+      strong && level <= 2 ? {} : { backgroundColor: color(id), ...(strong ? {} : { borderRadius: '2px' }) };
+    this.heat = colors.surprisal.map((id, i) =>
+      this.#type({
+        ...background(id, i),
+        ...(strong && {
+          borderStyle: lines[i]!,
+          borderWidth: `0 0 ${widths[i]} 0`,
+          borderColor: color('editorWarning.foreground'),
+        }),
+      }),
+    );
+    // Decorations of the text leave the borders to deviations and pivots, which the same tokens may have.
+    const push = (side: Side) =>
+      colors[side].map((id, i) => this.#type({ ...background(id, i), textDecoration: pushMarks[side][i]! }));
+    this.toward = push('toward');
+    this.away = push('away');
     const pivot = (borderStyle: string, over: DecorationRenderOptions = {}) =>
       this.#type({
         borderStyle,
@@ -91,7 +100,7 @@ export class Styles implements Disposable {
       borderColor: color(colors.deviation),
     });
     this.signs = this.#type({});
-    this.legend = Array.from({ length: heatLevels + 2 }, () => this.#type({})).sort((a, b) =>
+    this.legend = Array.from({ length: LEGEND_PARTS }, () => this.#type({})).sort((a, b) =>
       a.key < b.key ? -1 : 1,
     );
     this.removed = this.#type({

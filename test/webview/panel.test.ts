@@ -73,6 +73,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
       await page.getByText('All steps as a table').click();
       await page.getByText('Matched controls (none)').click();
       await page.screenshot({ path: path.join(shots, `panel-${theme}.png`), fullPage: true });
+      await page.locator('#pivot').screenshot({ path: path.join(shots, `panel-pivot-${theme}.png`) });
       expect(await violations(page)).toEqual([]);
     });
 
@@ -316,7 +317,6 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await page.locator('#pivot .readout').getByText(`token ${next}: `).waitFor();
     await press(page, 'End');
     expect(await here()).toContain(`token ${tokens.length - 1}: `);
-    await page.locator('#pivot').screenshot({ path: path.join(shots, 'panel-pivot.png') });
     await send({ type: 'pivot', pivot: null });
     await expect.poll(() => page.locator('#pivot').isVisible()).toBe(false);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { commands, window, workspace } from 'vscode';
+import { commands, Selection, window, workspace } from 'vscode';
 import {
   exportPairs,
   exportPatches,
@@ -10,7 +10,8 @@ import {
   report,
   revertPatches,
 } from '../../../server/protocol/runs.ts';
-import { api, inRoot, openTrace, scored, smallRun, until } from './session.ts';
+import type { PivotAttribution } from '../../../src/traces/cursor.ts';
+import { api, inRoot, openTrace, scored, smallRun, until, wrongWithPivot } from './session.ts';
 
 const run = (name: string, argument?: unknown) =>
   commands.executeCommand(`circuitAmplifier.${name}`, argument);
@@ -139,6 +140,25 @@ describe('views', () => {
     await until('the panel', () =>
       window.tabGroups.all.some(({ tabs }) => tabs.some(({ label }) => label === 'Circuit of small')),
     );
+  });
+
+  it('the circuit panel has the pivot that the cursor rests on, and loses it with the cursor', async () => {
+    const { traces } = await api();
+    await commands.executeCommand('workbench.action.closeAllEditors');
+    const told: PivotAttribution[] = [];
+    const subscription = traces.onPivotAttribution((one) => told.push(one));
+    const editor = await openTrace(wrongWithPivot);
+    await run('nextPivot');
+    await until('the attribution', () => traces.state()?.attribution);
+    assert.equal(told.length, 0, 'no panel was in view');
+    await run('openCircuit', { folder: smallRun() });
+    const pivot = await until('the pivot in the panel', () => told.at(-1)?.pivot);
+    assert.equal(window.activeTextEditor, undefined, 'the panel has not the focus');
+    assert.ok(pivot.tokens.some(({ level }) => level !== 0) && pivot.components.length > 0);
+    // The trace counts on while the panel has the focus.
+    editor.selection = new Selection(0, 0, 0, 0);
+    await until('no pivot', () => told.at(-1)?.pivot === null);
+    subscription.dispose();
   });
 
   it('exports: checkpoint and back to the same bytes, PEFT, patch, PTS, DPO', async () => {

@@ -3,6 +3,7 @@ import {
   type LegendState,
   legendMarkdown,
   legendNote,
+  pushSwatches,
   stateName,
   swatches,
 } from '../../../src/traces/legend.ts';
@@ -28,6 +29,18 @@ describe('legend', () => {
       '≤ 5 %',
     ]);
     expect(new Set(swatches('entropy').map(({ color }) => color)).size).toBe(5);
+  });
+
+  test('tells the sides of an attribution, and its strengths, without their hues', () => {
+    const [toward, away] = [pushSwatches('toward'), pushSwatches('away')];
+    expect(toward.map(({ text }) => text)).toEqual(['10 %', '25 %', '50 %', '75 %']);
+    for (const { mark } of toward) expect(mark).toMatch(/^underline /);
+    for (const { mark } of away) expect(mark).toMatch(/^overline /);
+    expect(new Set([...toward, ...away].map(({ mark }) => mark)).size).toBe(8);
+    expect(new Set([...toward, ...away].map(({ color }) => color)).size).toBe(8);
+    const markdown = legendMarkdown(state({}));
+    expect(markdown).toContain('a line below, toward the desired token');
+    expect(markdown).toContain('a line above, toward the undesired one');
   });
 
   test('says the unit, how far scoring is, and which model it is of', () => {

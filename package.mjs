@@ -13,6 +13,7 @@ import {
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { createVSIX, listFiles } from '@vscode/vsce';
+import { noticesOf, packagesIn } from './notices.ts';
 
 const MAX_BYTES = 60e6;
 const BINARIES = 'node_modules/onnxruntime-node/bin/napi-v6';
@@ -41,8 +42,13 @@ const packagePath = path.resolve(out, `${name}-${target}-${version}.vsix`);
 const scratch = mkdtempSync(path.join(path.resolve(out), '.package-'));
 const ignoreFile = path.join(scratch, '.vscodeignore');
 const unfinished = path.join(scratch, path.basename(packagePath));
+const NOTICES = 'dist/ThirdPartyNotices.txt';
 writeFileSync(ignoreFile, `${readFileSync(path.join(root, '.vscodeignore'), 'utf8')}!${binaries}/**\n`);
 try {
+  const without = await listFiles({ cwd: root, ignoreFile });
+  const notices = path.join(scratch, 'notices');
+  writeFileSync(notices, noticesOf(packagesIn(without)));
+  renameSync(notices, path.join(root, NOTICES));
   const files = await listFiles({ cwd: root, ignoreFile });
   check(files);
   if (list) console.log(files.join('\n'));
@@ -74,6 +80,7 @@ function check(files) {
     'dist/probe.mjs',
     'dist/panel.js',
     'dist/panel-style.css',
+    NOTICES,
     `${binaries}/onnxruntime_binding.node`,
     // Says that the files beside it are CommonJS.
     'node_modules/onnxruntime-common/dist/cjs/package.json',
@@ -82,8 +89,13 @@ function check(files) {
   if (missing.length > 0) throw new Error(`missing: ${missing.join(', ')}`);
   const foreign = files.filter((file) => file.startsWith(BINARIES) && !file.startsWith(`${binaries}/`));
   if (foreign.length > 0) throw new Error(`of another platform: ${foreign.join(', ')}`);
-  const stray = files.filter((file) => /\.(map|tsx?|vsix)$|^(server|src|test|webview|docs)\//.test(file));
+  const stray = files.filter((file) => /\.(map|tsx?|vsix)$|^(server|src|test|webview|notices)\//.test(file));
   if (stray.length > 0) throw new Error(`for development only: ${stray.join(', ')}`);
+  const links = [...readFileSync(path.join(root, 'README.md'), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)];
+  const dangling = links
+    .map(([, link]) => link)
+    .filter((link) => !link.includes('://') && !files.includes(link));
+  if (dangling.length > 0) throw new Error(`README.md links to what is not inside: ${dangling.join(', ')}`);
 }
 
 function summary(files) {

@@ -42,6 +42,8 @@ export interface TrainingOptions {
 
 /** Loss and gradient by the overlay's values on the batch of a step, which depends on `step` and `rng` alone. */
 export interface Objective {
+  /** Tokens that a step takes forward and backward, on average. */
+  readonly stepTokens: number;
   /**
    * @param step from 0
    * @param rng the step's own
@@ -68,6 +70,18 @@ export interface StepReport {
   /** The limit that was passed, in words; training ends there and the best step is kept. */
   breach: string | null;
   best: number;
+}
+
+/** Whether the weights are validated after a step, from 1. */
+export function isValidated(
+  step: number,
+  {
+    validateEvery,
+    validateEveryEarly,
+    steps,
+  }: Pick<TrainingOptions, 'validateEvery' | 'validateEveryEarly' | 'steps'>,
+): boolean {
+  return step === steps || step % validateEvery === 0 || (step <= 10 && step % validateEveryEarly === 0);
 }
 
 /** Gradient descent on an overlay's values under a guard, one step at a time, with a state that can be saved. */
@@ -135,6 +149,21 @@ export class Amplifier {
     return this.options.steps;
   }
 
+  /** Tokens that a step takes forward and backward, on average. */
+  get stepTokens(): number {
+    return this.objective.stepTokens;
+  }
+
+  /** Whether the weights are validated after a step, from 1. */
+  validates(step: number): boolean {
+    return isValidated(step, this.options);
+  }
+
+  /** Training is to end once validations no longer improve, whatever steps are left. */
+  get hasPatience(): boolean {
+    return !!this.options.patience;
+  }
+
   /** Steps taken so far. */
   get taken(): number {
     return this.step;
@@ -186,7 +215,7 @@ export class Amplifier {
     const finite = Number.isFinite(result.loss) && this.values.every((v) => v.every(Number.isFinite));
     let observation: Observation | null = null;
     let breach = finite ? null : 'the loss is no longer a finite number';
-    if (finite && (this.validates() || askedToEnd())) {
+    if (finite && (this.validates(this.step) || askedToEnd())) {
       observation = await this.observe(this.overlay);
       breach = breached(this.base!, observation, result.klControl, options.guard);
       // A tie goes to the later step: its margin is larger at the same accuracy.
@@ -217,15 +246,6 @@ export class Amplifier {
       v.set(this.best.values[i]!);
     });
     return this.best.step;
-  }
-
-  private validates(): boolean {
-    const { validateEvery, validateEveryEarly, steps } = this.options;
-    return (
-      this.step === steps ||
-      this.step % validateEvery === 0 ||
-      (this.step <= 10 && this.step % validateEveryEarly === 0)
-    );
   }
 
   private learningRate(step: number): number {

@@ -142,6 +142,7 @@ export function denseOverlay({ checkpoint }: Model): Overlay {
 
 /** Mean cross entropy of traces' completion tokens, each given the prompt and the tokens before it. */
 class TraceObjective implements Objective {
+  readonly stepTokens: number;
   private readonly loss: TextLoss;
   private readonly traces: readonly Trace[];
   private readonly passes: Passes;
@@ -152,6 +153,8 @@ class TraceObjective implements Objective {
     this.traces = traces;
     this.passes = passes;
     this.dropout = dropout;
+    const tokens = traces.reduce((sum, t) => sum + t.prompt_ids.length + t.completion_ids.length, 0);
+    this.stepTokens = tokens / passes.steps;
   }
 
   /** @param overlay what is trained; its structure is fixed here, its values are given at each step */

@@ -6,7 +6,7 @@ import type { Objective } from '../model/graphs.ts';
 import type { Overlay } from '../model/overlay.ts';
 import { BASE_BYTES } from '../model/sizes.ts';
 import { type Dropout, seededDropout } from '../optimize/dropout.ts';
-import { PairLoss } from '../optimize/pair-loss.ts';
+import { PairLoss, pairTokens } from '../optimize/pair-loss.ts';
 import { type TextItem, TextLoss } from '../optimize/text-loss.ts';
 import type { Rng } from '../random.ts';
 import type { ObjectiveStep, Objective as TrainingObjective } from './amplifier.ts';
@@ -34,8 +34,49 @@ interface BaseText extends TextItem {
   logp: Float32Array;
 }
 
+/** What a step is drawn from. */
+export interface ObjectiveData {
+  pairs: readonly Pair[];
+  /** Token ids of plain control texts. */
+  controls: readonly (readonly number[])[];
+  traces: readonly Trace[];
+}
+
+/**
+ * Tokens that an objective takes through the model: `base` forward, once, for what it stays close to; `step` forward and
+ * backward, on average.
+ */
+export function objectiveTokens(
+  runner: Runner,
+  { pairs, controls, traces }: ObjectiveData,
+  {
+    klControl,
+    klTraces,
+    pairsPerStep,
+    controlsPerStep,
+    tracesPerStep,
+    passes,
+  }: Omit<ObjectiveOptions, 'loss'>,
+): { base: number; step: number } {
+  const drawn = (count: number, of: number) => (count === 0 ? of : Math.min(count, of));
+  const texts = [
+    { lengths: klControl > 0 ? controls.map((ids) => ids.length) : [], perStep: controlsPerStep },
+    { lengths: klTraces > 0 ? traces.map(lengthOf) : [], perStep: tracesPerStep },
+  ].filter(({ lengths }) => lengths.length > 0);
+  const sums = texts.map(({ lengths }) => lengths.reduce((sum, length) => sum + length, 0));
+  const ofTexts = texts.map(
+    ({ lengths, perStep }, i) => (sums[i]! * drawn(perStep, lengths.length)) / lengths.length,
+  );
+  const ofPairs = passes ? pairs.length / passes.steps : drawn(pairsPerStep, pairs.length);
+  const total = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
+  return { base: total(sums), step: pairTokens(runner, pairs, ofPairs) + total(ofTexts) };
+}
+
+const lengthOf = ({ prompt_ids, completion_ids }: Trace): number => prompt_ids.length + completion_ids.length;
+
 /** The loss of stage 3: pairs, plus staying close to the base model on control text and on its own right traces. */
 export class AmplifyObjective implements TrainingObjective {
+  readonly stepTokens: number;
   private readonly options: ObjectiveOptions;
   private readonly pairs: readonly Pair[];
   private readonly pairLoss: PairLoss;
@@ -50,7 +91,9 @@ export class AmplifyObjective implements TrainingObjective {
     kl: TextLoss | null,
     controls: readonly BaseText[],
     traces: readonly BaseText[],
+    stepTokens: number,
   ) {
+    this.stepTokens = stepTokens;
     this.options = options;
     this.pairs = pairs;
     this.pairLoss = pairLoss;
@@ -67,14 +110,11 @@ export class AmplifyObjective implements TrainingObjective {
   static async create(
     { runner, plain }: { runner: Runner; plain: Runner },
     overlay: Overlay,
-    {
-      pairs,
-      controls,
-      traces,
-    }: { pairs: readonly Pair[]; controls: readonly (readonly number[])[]; traces: readonly Trace[] },
+    data: ObjectiveData,
     options: ObjectiveOptions,
     signal: Signal,
   ): Promise<AmplifyObjective> {
+    const { pairs, controls, traces } = data;
     const wanted = { kind: 'overlay', dropout: !!options.dropout } as const;
     const pairLoss = await PairLoss.create(runner, options.loss, wanted, overlay);
     const texts = options.klControl > 0 ? controls : [];
@@ -92,6 +132,7 @@ export class AmplifyObjective implements TrainingObjective {
       kl,
       await withBase(plain, whole, signal),
       await withBase(plain, completions, signal),
+      objectiveTokens(runner, data, options).step,
     );
   }
 

@@ -35,6 +35,10 @@ export type CliEvent =
       /** Seconds to the end of the stage, and of the whole command; null while unknown. */
       remaining: number | null;
       allRemaining?: number | null;
+      /** `remaining` is an upper bound: nobody knows when the stage comes to rest. */
+      atMost?: true;
+      /** Part of the stage's work that is done, by the time it takes, 0 to 1; done / total where nothing else is known. */
+      share?: number;
       /** What is being worked on within the stage. */
       note?: string;
       /** Figures worth a glance: loss, tokens/s. */

@@ -65,7 +65,7 @@ export class ProgressConsole {
       this.lastStage = event.stage;
       this.lastTenth = 0;
     }
-    const share = event.total > 0 ? Math.min(1, event.done / event.total) : 1;
+    const share = event.share ?? (event.total > 0 ? Math.min(1, event.done / event.total) : 1);
     const time = this.now();
     if (this.sink.isTTY) {
       if (time - this.lastTime < REDRAW_MS && share < 1) return;
@@ -86,9 +86,9 @@ export class ProgressConsole {
 }
 
 function describe(event: CliEvent & { event: 'progress' }, share: number): string {
-  const { done, total, unit, remaining, allRemaining, note, figures } = event;
+  const { done, total, unit, remaining, allRemaining, atMost, note, figures } = event;
   const parts = [`${Math.floor(share * 100 + 1e-9)} %`, `${figure(done)}/${figure(total)} ${unit}`];
-  if (remaining !== null) parts.push(`${duration(remaining)} left`);
+  if (remaining !== null) parts.push(`${atMost ? 'at most ' : ''}${duration(remaining)} left`);
   if (allRemaining !== undefined && allRemaining !== null) parts.push(`${duration(allRemaining)} in all`);
   if (note !== undefined) parts.push(note);
   for (const [name, value] of Object.entries(figures ?? {})) parts.push(`${name} ${figure(value)}`);

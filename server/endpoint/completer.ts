@@ -84,7 +84,9 @@ class EndpointCompleter implements Completer {
     const outcomes = await Promise.allSettled(
       prompts.map(async (prompt, i) => {
         if (prompt === null) return;
-        settle(i, await this.one(prompt, requests[i]!, (ids) => options.stop(ids, i)));
+        const completion = await this.one(prompt, requests[i]!, (ids) => options.stop(ids, i));
+        options.signal?.worked?.('served', completion.ids.length);
+        settle(i, completion);
       }),
     );
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -25,6 +25,8 @@ export interface ItemHooks {
   signal: Signal;
   /** Every item's outcome as soon as it is known, in whatever order they end. */
   onOutcome?(index: number, outcome: Outcome): void;
+  /** A completion has ended after so many tokens. */
+  onCompletion?(tokens: number): void;
 }
 
 /** Greedy accuracy on problems: outcome by problem, in their order. */
@@ -32,13 +34,16 @@ export async function evaluateProblems(
   runner: Runner,
   problems: readonly Problem[],
   options: TraceOptions,
-  { signal, onOutcome }: ItemHooks,
+  { signal, onOutcome, onCompletion }: ItemHooks,
 ): Promise<Outcome[]> {
   const places = new Map(problems.map(({ id }, i) => [id, i]));
   const outcomeOf = ({ correct, text }: Trace): Outcome => ({ correct, text });
   const traces = await greedyTraces(runner, problems, options, {
     signal,
-    onTrace: (trace) => onOutcome?.(places.get(trace.problem_id)!, outcomeOf(trace)),
+    onTrace: (trace) => {
+      onCompletion?.(trace.completion_ids.length);
+      onOutcome?.(places.get(trace.problem_id)!, outcomeOf(trace));
+    },
   });
   return traces.map(outcomeOf);
 }
@@ -51,7 +56,7 @@ export async function evaluateControls(
   runner: Runner,
   items: readonly ControlItem[],
   { batch, maxTokens }: { batch: number; maxTokens: number },
-  { signal, onOutcome }: ItemHooks,
+  { signal, onOutcome, onCompletion }: ItemHooks,
 ): Promise<Outcome[]> {
   const outcomes = new Array<Outcome>(items.length);
   const settle = (i: number, outcome: Outcome) => {
@@ -63,7 +68,7 @@ export async function evaluateControls(
     runner,
     items,
     indices.filter((i) => !isChoice(items[i]!)),
-    { batch, maxTokens, signal, settle },
+    { batch, maxTokens, signal, settle, onCompletion },
   );
   await chooseByLikelihood(
     runner,
@@ -75,9 +80,9 @@ export async function evaluateControls(
 }
 
 type ChoiceItem = Extract<ControlItem, { choices: string[] }>;
-type RecallItem = Exclude<ControlItem, ChoiceItem>;
+export type RecallItem = Exclude<ControlItem, ChoiceItem>;
 
-function isChoice(item: ControlItem): item is ChoiceItem {
+export function isChoice(item: ControlItem): item is ChoiceItem {
   return Array.isArray(item.choices);
 }
 
@@ -85,7 +90,13 @@ async function recall(
   runner: Runner,
   items: readonly ControlItem[],
   indices: readonly number[],
-  options: { batch: number; maxTokens: number; signal: Signal; settle(i: number, outcome: Outcome): void },
+  options: {
+    batch: number;
+    maxTokens: number;
+    signal: Signal;
+    settle(i: number, outcome: Outcome): void;
+    onCompletion: ItemHooks['onCompletion'];
+  },
 ): Promise<void> {
   const { tokenizer, config } = runner.model;
   const stopper = new Stopper(tokenizer, config.eosTokenIds, { answer: false, strings: ['\n'] });
@@ -101,6 +112,7 @@ async function recall(
       stop: stopper.isOver,
       signal: options.signal,
       onDone(request, { ids }) {
+        options.onCompletion?.(ids.length);
         const i = indices[request]!;
         const text = stopper.text(stopper.trim(ids)).split('\n')[0]!;
         const { answer, compare } = items[i] as RecallItem;

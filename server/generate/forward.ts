@@ -1,5 +1,5 @@
 import { breathe, neverAborted, type Signal } from '../control.ts';
-import { blockFeeds } from '../model/batch.ts';
+import { blockFeeds, tokensOf } from '../model/batch.ts';
 import { forwardGraph } from '../model/graphs.ts';
 import type { Model } from '../model/model.ts';
 import { noOverlay, type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
@@ -95,6 +95,7 @@ export class Runner {
       // An empty row list is legal but some providers reject empty tensors.
       feeds.rows = i64(wanted.length > 0 ? wanted : [0]);
       const out = await this.run(past > 0, feeds);
+      signal.worked?.('forward', tokensOf(rows));
       const vocab = config.vocabSize;
       let at = 0;
       group.forEach((i, b) => {

@@ -115,6 +115,7 @@ export async function generate(
     });
     const out = await runner.run(true, { ...feeds, ...cache.feeds, rows: i64(slots.map((_, b) => b)) });
     const vocab = config.vocabSize;
+    const before = tokens;
     const finished = new Set<Slot>();
     slots.forEach((slot, b) => {
       if (completions[slot.request]) {
@@ -142,6 +143,7 @@ export async function generate(
       }
     });
     onTokens?.(tokens);
+    signal.worked?.('decode', tokens - before);
     cache.append(out);
     // Re-laying the cache costs a copy of it, so a few slots idle before it is worth while.
     const waiting = next < requests.length;

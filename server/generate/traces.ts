@@ -34,6 +34,8 @@ export interface TraceHooks {
   signal: Signal;
   onTrace?(trace: Trace): void;
   onTokens?(total: number): void;
+  /** A round of samples begins: how many problems still lack counterparts. */
+  onRound?(round: number, open: number): void;
 }
 
 /** Prompt token ids of problems, the shared prefix of the runner included. */
@@ -106,6 +108,7 @@ export async function sampledTraces(
   for (let sample = 0; sample < options.samples; sample++) {
     const open = problems.map((_, i) => i).filter((i) => found[i]! < options.counterparts);
     if (open.length === 0) break;
+    hooks.onRound?.(sample, open.length);
     const jobs = open.map((i) => ({
       problem: problems[i]!,
       prompt: prompts[i]!,

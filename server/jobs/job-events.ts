@@ -123,20 +123,23 @@ export class JobEvents {
     else state.stages.push({ name: stage, status: shown });
     if (status === 'started') {
       this.begun = true;
-      Object.assign(state, { stage, done: 0, total: 0, unit: '', stageRemaining: null, figures: {} });
+      Object.assign(state, { stage, ...NOT_BEGUN, stageRemaining: null });
     } else if (state.stage === stage) {
       Object.assign(state, { stage: null, stageRemaining: null });
     }
   }
 
-  private progress({ stage, done, total, unit, remaining, allRemaining, figures }: Event): Change {
+  private progress(event: Event): Change {
+    const { stage, done, total, unit, share, remaining, allRemaining, atMost, figures } = event;
     Object.assign(this.state, {
       stage,
       done,
       total,
       unit,
+      share: share ?? (total > 0 ? Math.min(1, done / total) : 0),
       stageRemaining: remaining ?? null,
       remaining: allRemaining ?? null,
+      atMost: atMost === true,
       figures: figures ?? {},
     });
     return STATE;
@@ -160,6 +163,9 @@ export class JobEvents {
     return NONE;
   }
 }
+
+/** Fields of a stage that has told nothing yet. */
+const NOT_BEGUN = { done: 0, total: 0, unit: '', share: 0, atMost: false, figures: {} };
 
 /** Fields of a job at which nothing is at work. */
 export const AT_REST = {
@@ -198,10 +204,7 @@ export function newState(
     error: null,
     ...AT_REST,
     stages: (stages.length > 0 ? stages : STAGES).map((name) => ({ name, status: 'waiting' })),
-    done: 0,
-    total: 0,
-    unit: '',
-    figures: {},
+    ...NOT_BEGUN,
     ended: null,
     restarts: 0,
     device: null,

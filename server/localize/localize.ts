@@ -106,6 +106,7 @@ export async function branchingPairs(
     completer = completerOf(runner),
     kvLimit = KV_BYTES,
     onProgress,
+    onBranch,
   }: {
     signal: Signal;
     walk?: Walk;
@@ -113,7 +114,10 @@ export async function branchingPairs(
     completer?: Completer;
     /** Bytes of keys and values. */
     kvLimit?: number;
-    onProgress?: (resolved: number, total: number) => void;
+    /** Before every round: contrasts that are resolved, of how many, and branches that it completes. */
+    onProgress?: (resolved: number, total: number, branches: number) => void;
+    /** A branch has ended, after so many tokens. */
+    onBranch?: (tokens: number) => void;
   },
 ): Promise<{ pairs: Pair[]; report: BranchingReport }> {
   const { config } = runner.model;
@@ -135,7 +139,8 @@ export async function branchingPairs(
       walk,
       completer,
       forks,
-      onProgress: (resolved) => onProgress?.(before + resolved, all.length),
+      onProgress: (resolved, branches) => onProgress?.(before + resolved, all.length, branches),
+      onBranch,
     });
     before += part.length;
     pairs.push(...found.pairs);
@@ -174,13 +179,15 @@ async function branchTogether(
     completer,
     forks,
     onProgress,
+    onBranch,
   }: {
     signal: Signal;
     walk: Walk;
     completer: Completer;
     /** The branches go on from the walks' keys and values. */
     forks: boolean;
-    onProgress: (resolved: number) => void;
+    onProgress: (resolved: number, branches: number) => void;
+    onBranch: ((tokens: number) => void) | undefined;
   },
 ): Promise<{ pairs: Pair[] } & Pick<BranchingReport, 'completions' | 'naiveCompletions' | 'unresolved'>> {
   const { model } = runner;
@@ -204,7 +211,7 @@ async function branchTogether(
   const report = { completions: 0, naiveCompletions: 0, unresolved: 0 };
   for (;;) {
     const open = states.filter((s) => s.pivot < 0 && s.next < s.positions.length);
-    onProgress(states.length - open.length);
+    onProgress(states.length - open.length, open.length);
     if (open.length === 0) break;
     const completed = await completer.complete(
       open.map(({ contrast: { sampled }, kv, positions, next }) => ({
@@ -218,6 +225,7 @@ async function branchTogether(
       {
         batch: options.batch,
         signal,
+        onDone: (_, { ids }) => onBranch?.(ids.length),
         stop: (ids, request) => {
           const { contrast, positions, next } = open[request]!;
           return stopper.isOver([...contrast.sampled.completion_ids.slice(0, positions[next]! + 1), ...ids]);

@@ -30,6 +30,11 @@ export interface DcmProgress {
   /** Components whose mask rounds to 1. */
   selected: number;
   mask: Float32Array;
+  /** Steps taken, in a search for lambda over all its trainings. */
+  steps: number;
+  /** Steps to come: those that are expected where another training has ended, else as many as there can be. */
+  left: number;
+  atMost: boolean;
 }
 
 export interface LearnedMask {
@@ -123,6 +128,9 @@ export async function learnMask(
         margin: margins.reduce((sum, m) => sum + m, 0) / batch.length,
         selected,
         mask,
+        steps: done,
+        left: options.epochs * batches - done,
+        atMost: true,
       });
       // Before anything has been dropped the count stands still too.
       if (unchanged >= patience && selected < size)
@@ -132,6 +140,25 @@ export async function learnMask(
     save?.(packState(state, [bytesOf(mask), adam.save()]));
   }
   return { mask, selected, steps: done, epochs: options.epochs, converged: false };
+}
+
+/** Doublings or halvings of lambda at most, bisections at most, and the ratio of two lambdas that ends them. */
+const BRACKETING = 8;
+const BISECTIONS = 4;
+const CLOSE = 1.05;
+/** Trainings that a search of which nothing is known is expected to take. */
+export const FIRST_TRIALS = 8;
+
+/** Doublings or halvings that still bring the count to the budget, if it goes on as in the last two trials, or as 1 / lambda. */
+function expectedBracketing(trials: readonly BudgetTrial[], budget: number): number {
+  const last = trials.at(-1)!;
+  const before = trials.at(-2);
+  const perDoubling = before
+    ? Math.log(Math.max(1, before.selected) / Math.max(1, last.selected)) /
+      Math.log(last.lambda / before.lambda)
+    : 1;
+  const wanted = Math.abs(Math.log2(Math.max(1, last.selected) / budget));
+  return Math.max(1, Math.ceil(wanted / Math.max(0.1, perDoubling)));
 }
 
 /** What a search for lambda tried. */
@@ -172,7 +199,9 @@ export async function learnMaskWithin(
     hooks.save?.(packState(state, [...(mask ? [bytesOf(mask)] : []), ...atWork]));
   };
   const replayed = saved?.head.finished.length ?? 0;
-  const train = async (lambda: number): Promise<Trained> => {
+  let taken = 0;
+  /** @param ahead trainings that are expected after this one */
+  const train = async (lambda: number, ahead: number): Promise<Trained> => {
     const at = trials.length;
     if (saved && at < replayed) {
       const mask = new Float32Array(steps.space.size);
@@ -186,15 +215,22 @@ export async function learnMaskWithin(
       { ...options, lambda },
       {
         signal: hooks.signal,
-        onProgress: (progress) => hooks.onProgress?.({ ...progress, lambda }),
+        onProgress: (progress) => {
+          // The first may take all its steps; others are expected to take as many as those before them.
+          const { steps: now, left: most } = progress;
+          const each = at === 0 ? now + most : taken / at;
+          const left = Math.min(most, Math.max(1, each - now)) + ahead * each;
+          hooks.onProgress?.({ ...progress, lambda, steps: taken + now, left, atMost: at === 0 });
+        },
         saved: interrupted ?? null,
         save: (state) => save([state]),
       },
     );
     return { ...learned, lambda };
   };
-  const attempt = async (lambda: number) => {
-    const learned = await train(lambda);
+  const attempt = async (lambda: number, ahead: number) => {
+    const learned = await train(lambda, ahead);
+    taken += learned.steps;
     const { mask: _, ...figures } = learned;
     const { selected } = figures;
     trials.push({ lambda, selected });
@@ -206,16 +242,18 @@ export async function learnMaskWithin(
   let low = options.lambda;
   let high = options.lambda;
   const within = (count: number) => count <= budget;
-  let count = await attempt(options.lambda);
+  let count = await attempt(options.lambda, FIRST_TRIALS - 1);
   const factor = within(count) ? 1 / 2 : 2;
-  for (let i = 0; i < 8 && within(count) === factor < 1 && count !== budget; i++) {
+  for (let i = 0; i < BRACKETING && within(count) === factor < 1 && count !== budget; i++) {
     if (factor < 1) [low, high] = [low * factor, low];
     else [low, high] = [high, high * factor];
-    count = await attempt(factor < 1 ? low : high);
+    const ahead = Math.min(BRACKETING - i, expectedBracketing(trials, budget)) - 1 + BISECTIONS;
+    count = await attempt(factor < 1 ? low : high, ahead);
   }
-  for (let i = 0; i < 4 && high / low > 1.05 && best?.selected !== budget; i++) {
+  for (let i = 0; i < BISECTIONS && high / low > CLOSE && best?.selected !== budget; i++) {
     const middle = Math.sqrt(low * high);
-    if (within(await attempt(middle))) high = middle;
+    const halvings = Math.ceil(Math.log2(Math.log(high / low) / Math.log(CLOSE)));
+    if (within(await attempt(middle, Math.min(BISECTIONS - i, halvings) - 1))) high = middle;
     else low = middle;
   }
   if (!best) {

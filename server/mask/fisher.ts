@@ -3,7 +3,7 @@ import type { Pair } from '../data/records.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
 import { sampleToken } from '../generate/sampler.ts';
 import type { Architecture } from '../model/architectures/architecture.ts';
-import { blockFeeds } from '../model/batch.ts';
+import { blockFeeds, tokensOf } from '../model/batch.ts';
 import {
   type ComponentKind,
   ComponentSpace,
@@ -13,10 +13,11 @@ import {
   tensorOf,
 } from '../model/components.ts';
 import { trainingGraph } from '../model/graphs.ts';
+import type { Model } from '../model/model.ts';
 import { overlayFeeds, overlayShape } from '../model/overlay.ts';
 import { BLOCK_TOKENS, GRADIENT_BYTES, logitRows, trainingRows } from '../model/sizes.ts';
 import { f32, i64 } from '../onnx/session.ts';
-import { PairLoss } from '../optimize/pair-loss.ts';
+import { PairLoss, pairTokens } from '../optimize/pair-loss.ts';
 import { bytesOf, packState, setBytes, unpackState } from '../optimize/state.ts';
 import type { Rng } from '../random.ts';
 
@@ -69,18 +70,9 @@ export async function fisherScores(
     setBytes(gradient2, parts[0]!);
     setBytes(fisher, parts[1]!);
   }
-  const bytesPerLayer = componentKinds.reduce((sum, kind) => {
-    const [out, width] = model.tensors(tensorOf(model.arch, kind, 0)).shape as [number, number];
-    return sum + 4 * out * width;
-  }, 0);
-  // Gradients are held for as many layers at a time as fit.
-  const layersAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / bytesPerLayer));
-  const groups: number[][] = [];
-  for (let layer = first; layer < space.layers; layer += layersAtOnce) {
-    groups.push(Array.from({ length: Math.min(layersAtOnce, space.layers - layer) }, (_, i) => layer + i));
-  }
-  const total = groups.length * 2;
-  let done = 0;
+  const groups = layerGroups(model, first);
+  const total = layerGroups(model).length * 2;
+  let done = total - groups.length * 2;
   // A sequence has a gradient of its own.
   const largest = Math.max(
     ...options.kinds.map((kind) =>
@@ -126,6 +118,44 @@ export async function fisherScores(
     for (let i = first; i < first + count; i++) scores[i] = gradient2[i]! / (fisher[i]! + options.eps * mean);
   }
   return scores;
+}
+
+/**
+ * Tokens that `fisherScores` takes through the model by kind of work, its passes over pairs or control text, and how many
+ * of these an interrupted session has done.
+ */
+export function fisherTokens(
+  runner: Runner,
+  pairs: readonly Pair[],
+  control: readonly (readonly number[])[],
+  saved: Uint8Array | null = null,
+): { forward: number; train: number; norms: number; passes: number; kept: number } {
+  const first = saved ? unpackState<{ layers: number }>(saved).head.layers : 0;
+  const groups = layerGroups(runner.model).length;
+  const left = layerGroups(runner.model, first).length;
+  const text = control.reduce((sum, ids) => sum + ids.length, 0);
+  return {
+    forward: text,
+    train: left * pairTokens(runner, pairs),
+    norms: left * text,
+    passes: 2 * groups,
+    kept: 2 * (groups - left),
+  };
+}
+
+/** Layers whose gradients are held together, as many as fit: the pairs and the control text go through once for each group. */
+function layerGroups(model: Model, first = 0): number[][] {
+  const { numLayers } = model.config;
+  const bytesPerLayer = componentKinds.reduce((sum, kind) => {
+    const [out, width] = model.tensors(tensorOf(model.arch, kind, 0)).shape as [number, number];
+    return sum + 4 * out * width;
+  }, 0);
+  const layersAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / bytesPerLayer));
+  const groups: number[][] = [];
+  for (let layer = first; layer < numLayers; layer += layersAtOnce) {
+    groups.push(Array.from({ length: Math.min(layersAtOnce, numLayers - layer) }, (_, i) => layer + i));
+  }
+  return groups;
 }
 
 /** The `budget` highest scores, ties to the lower position. */
@@ -229,6 +259,7 @@ async function sequenceRowNorms(
       labels: i64(labels),
       share: f32(new Float32Array(positions.length).fill(1), positions.length),
     });
+    signal.worked?.('norms', tokensOf(rows));
     for (const [tensor, sum] of sums) {
       const norms = out[`norm.${tensor}`]!.data as Float32Array;
       for (let i = 0; i < norms.length; i++) sum[i % sum.length] = sum[i % sum.length]! + norms[i]! / count;

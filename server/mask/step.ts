@@ -105,6 +105,7 @@ export class MaskSteps {
       await breathe(signal);
       const out = await this.session.run({ ...gates, ...this.pairFeeds(batch, first, pairing) });
       const count = Math.min(SLOTS, batch.length - first);
+      signal.worked?.('mask', count);
       loss += Number(out.loss!.data[0]);
       margins.set((out.margin!.data as Float32Array).subarray(0, count), first);
       this.collect(out, gradients.subarray(first * size, (first + count) * size));

@@ -16,6 +16,10 @@ export interface Row {
   total?: number;
 }
 
+/** Tokens that a block takes through the model. */
+export const tokensOf = (rows: readonly Pick<Row, 'ids'>[]): number =>
+  rows.reduce((sum, { ids }) => sum + ids.length, 0);
+
 /** What a batch's feeds depend on; a Model is one. */
 export interface BatchContext {
   readonly arch: Architecture;

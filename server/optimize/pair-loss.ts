@@ -1,7 +1,7 @@
 import { breathe, type Signal } from '../control.ts';
 import type { Pair } from '../data/records.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
-import { blockFeeds, sharedPromptFeeds } from '../model/batch.ts';
+import { blockFeeds, sharedPromptFeeds, tokensOf } from '../model/batch.ts';
 import { type Objective, trainingGraph, type Wanted } from '../model/graphs.ts';
 import type { GraphSession } from '../model/model.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
@@ -15,6 +15,16 @@ import { type Dropout, dropoutFeeds, dropoutTokens } from './dropout.ts';
  */
 const BLOCK_TOKENS = 2048;
 const LARGE_MODEL_BLOCK_TOKENS = 512;
+
+const blockTokens = ({ sharedIds, model }: Runner): number =>
+  trainingRows(sharedIds.length > 0 || model.isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS, model.config);
+
+/** Tokens that `count` of the pairs take through the model on average, a shared prompt once per block. */
+export function pairTokens(runner: Runner, pairs: readonly Pair[], count = pairs.length): number {
+  const shared = runner.sharedIds.length;
+  const own = pairs.reduce((sum, { prefix }) => sum + prefix.length - shared, 0) / Math.max(1, pairs.length);
+  return count * own + shared * Math.ceil(count / Math.max(1, Math.floor(blockTokens(runner) / own)));
+}
 
 export interface LossAndGradients {
   /** Mean over the pairs. */
@@ -75,8 +85,7 @@ export class PairLoss {
     const gradients = new Map<string, Float32Array>();
     let loss = 0;
     const constants = { ...overlayFeeds(overlay), ...this.shared };
-    const { isSmall, config } = runner.model;
-    const tokens = trainingRows(offset > 0 || isSmall ? BLOCK_TOKENS : LARGE_MODEL_BLOCK_TOKENS, config);
+    const tokens = blockTokens(runner);
     for (const group of groupByLength(
       pairs.map((p) => p.prefix.length - offset),
       dropout ? Math.min(tokens, dropoutTokens(overlay)) : tokens,
@@ -99,6 +108,7 @@ export class PairLoss {
         weights: f32(weights, size, 2 * size),
         share: f32(new Float32Array(size).fill(1 / pairs.length), size),
       });
+      signal.worked?.('train', offset + tokensOf(rows));
       loss += Number(out.loss!.data[0]);
       group.forEach((i, b) => {
         margins[i] = Number(out.margin!.data[b]);

@@ -1,6 +1,6 @@
 import { breathe, type Signal } from '../control.ts';
 import { groupByLength, type Runner } from '../generate/forward.ts';
-import { blockFeeds } from '../model/batch.ts';
+import { blockFeeds, tokensOf } from '../model/batch.ts';
 import { trainingGraph, type Wanted } from '../model/graphs.ts';
 import type { GraphSession } from '../model/model.ts';
 import { type Overlay, overlayFeeds, overlayShape } from '../model/overlay.ts';
@@ -97,6 +97,7 @@ export class TextLoss {
         rows: i64(positions),
         share: f32(share, share.length),
       });
+      signal.worked?.('train', tokensOf(rows));
       loss += Number(out.loss!.data[0]);
       addGradients(gradients, out);
     }

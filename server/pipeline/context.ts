@@ -6,9 +6,26 @@ import { sharedPrefix } from '../generate/traces.ts';
 import type { Model } from '../model/model.ts';
 import { noOverlay, type Overlay } from '../model/overlay.ts';
 
+/** How far a stage is. */
+export interface StageProgress {
+  event: 'progress';
+  stage: string;
+  /** What a person counts, in `unit`s. */
+  done: number;
+  total: number;
+  unit: string;
+  /** Part of the stage's work that is done, by the time it takes, 0 to 1. */
+  share: number;
+  /** Seconds to the end of the stage, or at most as many; null while unknown. */
+  remaining: number | null;
+  atMost?: true;
+  /** What is being worked on. */
+  note?: string;
+}
+
 /** What a stage tells whoever runs it, as it happens. */
 export type StageEvent =
-  | { event: 'progress'; stage: string; done: number; total: number; unit: string; note?: string }
+  | StageProgress
   | { event: 'trace'; trace: Trace }
   | { event: 'pair'; pair: Pair }
   | {

@@ -15,7 +15,7 @@ import { generateStage } from './stages/generate.ts';
 import { importCircuit, importPairs, importTraces } from './stages/import.ts';
 import { localizeStage } from './stages/localize.ts';
 import { maskStage, usablePairs } from './stages/mask.ts';
-import type { TrainingData } from './train.ts';
+import { type TrainingData, typicalLength } from './train.ts';
 import { type VariantName, variantStage } from './variants.ts';
 
 /** Everything a whole amplification reads. */
@@ -141,6 +141,7 @@ export async function runAll(
     models: { base: noOverlay, amplified: patchOverlay(patch) },
     suites,
     settings: settings.evaluate,
+    guess: typicalLength(training.traces),
   });
   seconds.generate = { seconds: generated.seconds };
   seconds.localize = { seconds: located.seconds };

@@ -1,11 +1,12 @@
 import type { Pair } from '../data/records.ts';
-import { isSelected, learnMask, learnMaskWithin } from '../mask/dcm.ts';
-import { fisherScores, topComponents } from '../mask/fisher.ts';
+import { type DcmProgress, FIRST_TRIALS, isSelected, learnMask, learnMaskWithin } from '../mask/dcm.ts';
+import { fisherScores, fisherTokens, topComponents } from '../mask/fisher.ts';
 import { MaskSteps } from '../mask/step.ts';
 import { type Circuit, ComponentSpace, countByKind } from '../model/components.ts';
 import { Rng } from '../random.ts';
 import type { Runners, StageContext } from './context.ts';
 import { budgetCount, type MaskSettings } from './settings.ts';
+import type { Piece, StageWork } from './work.ts';
 
 /** A circuit, how it was chosen, and the figure behind each component. */
 export interface Selection {
@@ -25,17 +26,68 @@ export interface SelectionState {
   save?: (state: Uint8Array) => void;
 }
 
+/** Expected work of choosing a circuit, to be planned before `selectCircuit` is called, and followed by it. */
+export interface SelectionWork {
+  /** What a person counts, and how many these are (at most). */
+  unit: 'passes' | 'epochs';
+  total: number;
+  /** Of them what an interrupted session has done. */
+  kept: number;
+  pieces: readonly Piece[];
+  /** Mask steps that this session has taken, and those to come. */
+  steps: { taken: number; left: number } | null;
+}
+
+export function selectionWork(
+  { shared }: Runners,
+  pairs: readonly Pair[],
+  controlText: readonly (readonly number[])[],
+  settings: MaskSettings,
+  { saved = null }: SelectionState = {},
+): SelectionWork {
+  if (settings.select === 'fisher') {
+    const { passes, kept, ...work } = fisherTokens(shared, pairs, controlText, saved);
+    return { unit: 'passes', total: passes, kept, pieces: [() => work], steps: null };
+  }
+  const skip = shared.sharedIds.length + 1;
+  const cached = pairs.reduce((sum, { prefix }) => sum + prefix.length - skip, 0);
+  const batches = Math.ceil(pairs.length / settings.batch);
+  const trials = settings.budget === null ? 1 : FIRST_TRIALS;
+  const steps = { taken: 0, left: settings.epochs * batches * trials };
+  const perStep = pairs.length / batches;
+  return {
+    unit: 'epochs',
+    total: settings.epochs,
+    kept: 0,
+    pieces: [() => ({ forward: cached }), () => ({ mask: (steps.taken + steps.left) * perStep })],
+    steps,
+  };
+}
+
 /** Stage 2: choose the circuit from pairs, by the paper's mask or by gradient over Fisher information. */
 export async function selectCircuit(
-  { model, signal, emit }: StageContext,
+  { model, emit }: StageContext,
   { shared, plain }: Runners,
   pairs: readonly Pair[],
   controlText: readonly (readonly number[])[],
   settings: MaskSettings,
   seed: number,
-  state: SelectionState = {},
+  {
+    work,
+    expected,
+    onProgress,
+    state = {},
+  }: {
+    work: StageWork;
+    expected: SelectionWork;
+    /** Hears of the passes or epochs that are done, and how many there are (in a search: are expected). */
+    onProgress?: (done: number, total: number, note?: string) => void;
+    state?: SelectionState;
+  },
 ): Promise<Selection> {
   const space = new ComponentSpace(model.config);
+  const { signal } = work;
+  work.begin(expected.pieces[0]!);
   if (settings.select === 'fisher') {
     const budget = budgetCount(settings.budget, space.size);
     // The shared prompt is part of the prefixes here: its rows count in the gradient as all others.
@@ -43,7 +95,7 @@ export async function selectCircuit(
       plain,
       rng: new Rng(seed).fork('fisher'),
       signal,
-      onProgress: (done, total) => emit({ event: 'progress', stage: 'mask', done, total, unit: 'passes' }),
+      onProgress: (done, total) => onProgress?.(done, total),
       ...state,
     });
     const chosen = new Set(topComponents(scores, budget));
@@ -56,30 +108,20 @@ export async function selectCircuit(
       trials: [],
     };
   }
+  work.atMost = true;
   const steps = await MaskSteps.create(shared, pairs, 'margin', signal);
   await model.makeRoom();
+  work.begin(expected.pieces[1]!);
   const options = { ...settings, seed };
-  const onProgress = (p: {
-    epoch: number;
-    epochs: number;
-    batch: number;
-    batches: number;
-    selected: number;
-    margin: number;
-    loss: number;
-    mask: Float32Array;
-    lambda?: number;
-  }) => {
-    if (p.batch !== p.batches - 1) return;
+  const onStep = (p: DcmProgress & { lambda?: number }) => {
     const lambda = p.lambda ?? settings.lambda;
-    emit({
-      event: 'progress',
-      stage: 'mask',
-      done: p.epoch + 1,
-      total: p.epochs,
-      unit: 'epochs',
-      note: `lambda ${lambda}, ${p.selected} selected`,
-    });
+    const { taken } = expected.steps!;
+    Object.assign(expected.steps!, { taken: taken + 1, left: p.left });
+    // Until a training has ended nobody knows when its selection comes to rest.
+    work.atMost = p.atMost;
+    if (p.batch !== p.batches - 1) return;
+    const epochs = (count: number) => Math.ceil(count / p.batches);
+    onProgress?.(epochs(p.steps), epochs(p.steps + p.left), `lambda ${lambda}, ${p.selected} selected`);
     emit({
       event: 'mask',
       lambda,
@@ -91,7 +133,8 @@ export async function selectCircuit(
     });
   };
   if (settings.budget === null) {
-    const learned = await learnMask(steps, options, { signal, onProgress, ...state });
+    const learned = await learnMask(steps, options, { signal, onProgress: onStep, ...state });
+    work.atMost = false;
     return {
       circuit: space.circuit((i) => isSelected(learned.mask[i]!)),
       method: 'dcm',
@@ -102,7 +145,12 @@ export async function selectCircuit(
     };
   }
   const budget = budgetCount(settings.budget, space.size);
-  const learned = await learnMaskWithin(steps, budget, options, { signal, onProgress, ...state });
+  const learned = await learnMaskWithin(steps, budget, options, {
+    signal,
+    onProgress: onStep,
+    ...state,
+  });
+  work.atMost = false;
   return {
     circuit: space.circuit((i) => isSelected(learned.mask[i]!)),
     method: 'dcm',

@@ -56,9 +56,13 @@ export interface JobState {
   done: number;
   total: number;
   unit: string;
+  /** Part of the stage's work that is done, by the time it takes, 0 to 1. */
+  share: number;
   /** Seconds left of the stage and of all; null while unknown. */
   stageRemaining: number | null;
   remaining: number | null;
+  /** These are upper bounds. */
+  atMost: boolean;
   figures: Record<string, number>;
   /** Milliseconds since the epoch. */
   started: number;

@@ -1,4 +1,7 @@
-/** Estimates how long work still takes, from what it has taken so far. All times are in seconds on any steady clock. */
+/**
+ * Estimates how long work still takes, from what it has taken so far. All times are in seconds on any steady clock. What a
+ * stage of the pipeline still takes is estimated in pipeline/work.ts, by the kinds of its work.
+ */
 
 /** Weights fall by half over this part of the time spent so far: long enough to see a trend, short enough to follow one. */
 const HALF_LIFE_FRACTION = 0.35;
@@ -7,9 +10,6 @@ const SHORTEST_HALF_LIFE = 10;
 const NOISE_BAR = 4;
 /** However strong the trend, the mean cost of the rest stays within this factor of the present cost. */
 const LARGEST_CHANGE = 4;
-/** After this share of a stage its own measurement is a better guide than the plan. */
-const TRUSTED_FRACTION = 0.05;
-
 /**
  * The remaining time of one stage. Cost per unit of work is followed by an exponentially weighted line over the work done,
  * so that slowly rising or falling cost (longer prompts, shrinking batches) is carried forward and old speed is forgotten.
@@ -134,88 +134,70 @@ export interface PlannedStage {
 }
 
 /**
- * The remaining time of several stages in a row. Stages to come are their planned cost times the ratio of actual to planned
- * seconds seen so far; the running stage moves from plan to measurement as its work proceeds.
+ * The remaining time of several stages in a row. A running stage tells its own (pipeline/work.ts). Stages to come are their
+ * planned cost times the ratio of actual to planned seconds seen so far.
  */
 export class PipelineProgress {
   private readonly plan: readonly PlannedStage[];
-  private readonly ended = new Map<string, number | null>();
-  private current: { name: string; progress: StageProgress } | null = null;
+  /** Seconds that stages take as a whole, as far as this session can tell; null for those that it did not see. */
+  private readonly seen = new Map<string, number | null>();
+  private current: { name: string; started: number; kept: number | null; remaining: number | null } | null =
+    null;
 
   constructor(plan: readonly PlannedStage[]) {
     this.plan = plan;
   }
 
-  /** Begins a stage of the plan; the one before it, if still open, ends. Parameters as for StageProgress. */
-  begin(name: string, total: number, done: number, now: number): void {
+  /** Begins a stage of the plan; the one before it, if still open, ends. */
+  begin(name: string, now: number): void {
     if (!this.plan.some((stage) => stage.name === name)) throw new Error(`stage ${name} is not in the plan`);
-    this.end();
-    this.current = { name, progress: new StageProgress(total, done, now) };
+    this.end(now);
+    this.current = { name, started: now, kept: null, remaining: null };
   }
 
-  update(done: number, now: number): void {
-    this.current?.progress.update(done, now);
-  }
-
-  /** Ends the running stage. */
-  end(): void {
+  /**
+   * @param share of the running stage that is done, 0 to 1
+   * @param remaining seconds to its end; null while unknown
+   */
+  update(share: number, remaining: number | null, now: number): void {
     if (!this.current) return;
-    // The stage may have ended early (a search that converged): what it took is then its cost.
-    const { name, progress } = this.current;
-    this.ended.set(name, progress.wholeIfEnded());
+    // What is done when a stage first tells is an earlier session's.
+    this.current.kept ??= share;
+    this.current.remaining = remaining;
+    if (remaining !== null) this.measure(now - this.current.started + remaining);
+  }
+
+  /** Ends the running stage. It may have ended early: what it took is then its cost. */
+  end(now: number): void {
+    if (!this.current) return;
+    this.measure(now - this.current.started);
     this.current = null;
   }
 
   /** Tells that a stage needs no work: it was finished by an earlier session. */
   skip(name: string): void {
-    this.ended.set(name, null);
-  }
-
-  /** Seconds until the running stage is done; null while unknown. */
-  stageRemaining(now: number): number | null {
-    if (!this.current) return null;
-    const { name, progress } = this.current;
-    const measured = progress.remaining(now);
-    const scale = this.scale(null);
-    if (scale === null) return measured;
-    const planned = this.cost(name) * scale * (1 - progress.fraction);
-    if (measured === null) return planned;
-    const trust = Math.min(1, progress.seen / TRUSTED_FRACTION);
-    return trust * measured + (1 - trust) * planned;
+    this.seen.set(name, null);
   }
 
   /** Seconds until the whole plan is done; null while nothing has been measured. */
-  remaining(now: number): number | null {
-    const waiting = this.plan.filter(
-      (stage) => !this.ended.has(stage.name) && stage.name !== this.current?.name,
-    );
-    const planned = waiting.reduce((sum, stage) => sum + stage.cost, 0);
-    const here = this.current ? this.stageRemaining(now) : 0;
-    if (here === null) return null;
-    if (planned === 0) return here;
-    const scale = this.scale(now);
-    return scale === null ? null : here + planned * scale;
-  }
-
-  /** Actual over planned seconds of the stages seen; with `now`, the running stage counts as far as it is done. */
-  private scale(now: number | null): number | null {
+  remaining(): number | null {
+    const waiting = this.plan.filter(({ name }) => !this.seen.has(name) && name !== this.current?.name);
+    const planned = waiting.reduce((sum, { cost }) => sum + cost, 0);
+    const here = this.current ? this.current.remaining : 0;
+    if (here === null || planned === 0) return here;
     let actual = 0;
-    let planned = 0;
-    for (const [name, seconds] of this.ended) {
+    let expected = 0;
+    for (const { name, cost } of this.plan) {
+      const seconds = this.seen.get(name) ?? null;
       if (seconds === null) continue;
       actual += seconds;
-      planned += this.cost(name);
+      expected += cost;
     }
-    const whole = now === null ? null : (this.current?.progress.whole(now) ?? null);
-    if (this.current && whole !== null) {
-      const trust = Math.min(1, this.current.progress.seen / TRUSTED_FRACTION);
-      actual += trust * whole;
-      planned += trust * this.cost(this.current.name);
-    }
-    return planned > 0 ? actual / planned : null;
+    return expected > 0 ? here + (planned * actual) / expected : null;
   }
 
-  private cost(name: string): number {
-    return this.plan.find((stage) => stage.name === name)!.cost;
+  private measure(seconds: number): void {
+    const { name, kept } = this.current!;
+    this.seen.set(name, kept === null || kept >= 1 ? null : seconds / (1 - kept));
   }
 }

@@ -32,11 +32,12 @@ export function progressLine(job: JobState): string {
 }
 
 /** `8 s left, 1 min in all`; empty while nothing is known. */
-function timeLeft({ stageRemaining, remaining }: JobState): string {
+function timeLeft({ stageRemaining, remaining, atMost }: JobState): string {
   const all = remaining === null ? null : duration(remaining);
   const stage = stageRemaining === null ? null : duration(stageRemaining);
-  if (stage === null || stage === all) return all === null ? '' : `${all} left`;
-  return all === null ? `${stage} left` : `${stage} left, ${all} in all`;
+  const bound = atMost ? 'at most ' : '';
+  if (stage === null || stage === all) return all === null ? '' : `${bound}${all} left`;
+  return `${bound}${all === null ? `${stage} left` : `${stage} left, ${all} in all`}`;
 }
 
 /** Share of a job that is done, 0 to 1: finished stages, and the part of the running one. Stages count alike. */
@@ -44,7 +45,7 @@ export function share(job: JobState): number {
   if (job.stages.length === 0) return 0;
   const ended = job.stages.filter(({ status }) => status === 'finished' || status === 'kept').length;
   const running = job.stages.some(({ status }) => status === 'running');
-  const part = running && job.total > 0 ? Math.min(1, job.done / job.total) : 0;
+  const part = running ? job.share : 0;
   return Math.min(1, (ended + part) / job.stages.length);
 }
 

@@ -85,6 +85,7 @@ test('losses and adapters of every step are those of PEFT', async () => {
   const plain = await TextLoss.create(runner, 'crossEntropy', { kind: 'overlay' }, overlay);
   const norms: number[] = [];
   const objective: Objective = {
+    stepTokens: items.reduce((sum, { ids }) => sum + ids.length, 0),
     async step(at, step, _, signal) {
       const { loss, gradients } = await training.run(items, labels, {
         overlay: at,

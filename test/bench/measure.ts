@@ -75,4 +75,12 @@ export class Report {
     if (this.judges && !reached) this.missed.push(label);
     this.line(label, this.judges ? `${text}   (bar: ${wanted}; ${reached ? 'reached' : 'MISSED'})` : text);
   }
+
+  /** Figures of all repeats with a range that each of them should lie in. */
+  within(label: string, samples: Samples, { atLeast, atMost }: { atLeast: number; atMost: number }): void {
+    const reached = samples.every((value) => value >= atLeast && value <= atMost);
+    if (this.judges && !reached) this.missed.push(label.trim());
+    const verdict = this.judges ? `   (bar: ${atLeast} to ${atMost}; ${reached ? 'reached' : 'MISSED'})` : '';
+    this.line(label, `${spread(samples)}${verdict}`);
+  }
 }

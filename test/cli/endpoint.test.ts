@@ -61,7 +61,7 @@ test('traces come from the server; the key is in no file and no output', async (
 
 test('killed and begun again, it asks only for what is missing and leaves the same bytes', async () => {
   const line = [...generate, ...endpoint, '--endpoint-concurrency', '2', '--json', '--out', at('killed')];
-  const killed = await cca(line, { kill: { signal: 'SIGKILL', when: '"event":"progress"' } });
+  const killed = await cca(line, { kill: { signal: 'SIGKILL', when: '"done":32' } });
   expect(killed.code).not.toBe(0);
   const before = server.bodies.length;
   // Elsewhere by now: the address is no part of what a run is.

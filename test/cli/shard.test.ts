@@ -141,7 +141,7 @@ describe('what does not belong together is refused with one line', () => {
 
   test('a shard that was stopped, and one whose file was changed', async () => {
     const line = [...generate, '--shard', '1/3', '--out', at('stopped'), '--json'];
-    await cca(line, { kill: { signal: 'SIGINT', when: '"event":"progress"' } });
+    await cca(line, { kill: { signal: 'SIGINT', when: '"done":128' } });
     expect(await refused(['stopped', 'g2', 'g3'])).toContain('stage generate of shard 1/3 is not finished');
     await result(line.slice(0, -1));
     await result(['merge', at('stopped'), at('g2'), at('g3'), '--out', at('resumed')]);

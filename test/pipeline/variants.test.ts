@@ -52,12 +52,16 @@ async function variant(
   }: { signal?: Signal; afterStep?(step: number): void } = {},
 ) {
   const run = openRun(folder, setup({ stages: { [`variant-${name}`]: { ...settings.variants } } }));
+  let last = 0;
   try {
     const stage = await variantStage(
       {
         ...{ model, run, signal },
         emit: (event) => {
-          if (event.event === 'progress') afterStep(event.done);
+          // Progress is told within steps too.
+          if (event.event !== 'progress' || event.done === last) return;
+          last = event.done;
+          afterStep(event.done);
         },
       },
       name,

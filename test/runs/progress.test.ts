@@ -105,58 +105,51 @@ describe('a pipeline', () => {
     { name: 'evaluate', cost: 20 },
   ];
 
-  function stage(
-    pipeline: PipelineProgress,
-    name: string,
-    units: number,
-    seconds: number,
-    now: number,
-  ): number {
-    pipeline.begin(name, units, 0, now);
-    for (let i = 1; i <= units; i++) pipeline.update(i, now + (i * seconds) / units);
-    return now + seconds;
-  }
-
-  test('knows nothing before it has measured something', () => {
+  test('knows nothing before a stage has told something', () => {
     const pipeline = new PipelineProgress(plan);
-    pipeline.begin('generate', 100, 0, 0);
-    expect(pipeline.remaining(0)).toBeNull();
+    pipeline.begin('generate', 0);
+    expect(pipeline.remaining()).toBeNull();
+    pipeline.update(0.01, null, 1);
+    expect(pipeline.remaining()).toBeNull();
   });
 
-  test('scales the plan by what it has measured, already within the first stage', () => {
+  test('scales the plan by what the running stage says, already within the first one', () => {
     const pipeline = new PipelineProgress(plan);
-    pipeline.begin('generate', 100, 0, 0);
-    for (let i = 1; i <= 5; i++) pipeline.update(i, i);
+    pipeline.begin('generate', 0);
+    pipeline.update(0, null, 0);
+    pipeline.update(0.05, 95, 5);
     // 100 s for a planned 10: the rest of this stage and 50 planned, times 10.
-    expect(pipeline.remaining(5)).toBeCloseTo(95 + 500, 3);
+    expect(pipeline.remaining()).toBeCloseTo(95 + 500, 6);
   });
 
-  test('a stage without measurement follows the plan, then its own pace', () => {
+  test('weighs stages by their planned cost, those that have ended by what they took', () => {
     const pipeline = new PipelineProgress(plan);
-    const now = stage(pipeline, 'generate', 50, 20, 0);
-    pipeline.begin('mask', 200, 0, now);
-    expect(pipeline.remaining(now)).toBeCloseTo(60 + 40, 3);
-    for (let i = 1; i <= 100; i++) pipeline.update(i, now + i);
-    // 200 s instead of the planned 60: 220 s for 40 planned so far, so 110 s for the last 20.
-    expect(pipeline.stageRemaining(now + 100)).toBeCloseTo(100, 3);
-    expect(pipeline.remaining(now + 100)).toBeCloseTo(100 + 110, 3);
+    pipeline.begin('generate', 0);
+    pipeline.update(0, 500, 0);
+    pipeline.begin('mask', 20);
+    pipeline.update(0, 200, 20);
+    // 20 s and 200 s for 40 planned, so 110 s for the last 20.
+    expect(pipeline.remaining()).toBeCloseTo(200 + 110, 6);
+    // It ends early.
+    pipeline.end(50);
+    expect(pipeline.remaining()).toBeCloseTo((20 * (20 + 30)) / 40, 6);
   });
 
   test('skipped and partly resumed stages do not distort the pace', () => {
     const pipeline = new PipelineProgress(plan);
     pipeline.skip('generate');
-    pipeline.begin('mask', 100, 90, 0);
-    for (let i = 91; i <= 100; i++) pipeline.update(i, i - 90);
-    // A tenth of the stage took 10 s, so a planned 30 is 100 s.
-    expect(pipeline.remaining(10)).toBeCloseTo(200 / 3, 3);
-    pipeline.end();
-    expect(pipeline.remaining(10)).toBeCloseTo(200 / 3, 3);
-    pipeline.begin('evaluate', 10, 0, 10);
-    pipeline.end();
-    expect(pipeline.remaining(10)).toBe(0);
+    pipeline.begin('mask', 0);
+    pipeline.update(0.9, 10, 0);
+    // A tenth of the stage takes 10 s, so a planned 30 is 100 s.
+    expect(pipeline.remaining()).toBeCloseTo(10 + 200 / 3, 6);
+    pipeline.end(10);
+    expect(pipeline.remaining()).toBeCloseTo(200 / 3, 6);
+    pipeline.begin('evaluate', 10);
+    pipeline.end(10);
+    expect(pipeline.remaining()).toBe(0);
   });
 
   test('refuses a stage that is not planned', () => {
-    expect(() => new PipelineProgress(plan).begin('export', 1, 0, 0)).toThrow('not in the plan');
+    expect(() => new PipelineProgress(plan).begin('export', 1)).toThrow('not in the plan');
   });
 });

@@ -228,6 +228,16 @@ describe('what a job prints', () => {
     },
   });
 
+  test('how far a stage is, by its own account where it gives one, and whether its time left is a bound', () => {
+    const progress = { event: 'progress', stage: 'mask', done: 5, total: 50, unit: 'epochs', remaining: 90 };
+    const { events } = read([{ event: 'stage', stage: 'mask', status: 'started' }, progress]);
+    expect(events.state).toMatchObject({ share: 0.1, stageRemaining: 90, atMost: false });
+    events.read(JSON.stringify({ ...progress, share: 0.4, atMost: true }));
+    expect(events.state).toMatchObject({ share: 0.4, done: 5, atMost: true });
+    events.read(JSON.stringify({ event: 'stage', stage: 'amplify', status: 'started' }));
+    expect(events.state).toMatchObject({ share: 0, done: 0, total: 0, stageRemaining: null, atMost: false });
+  });
+
   test('torn lines and lines of no use change nothing; steps of a resumed training take the place of theirs', () => {
     const { events, changes } = read([
       { event: 'stage', stage: 'amplify', status: 'started' },

@@ -47,8 +47,10 @@ const job = (own: Partial<JobState> = {}): JobState => ({
   done: 30,
   total: 60,
   unit: 'steps',
+  share: 0.5,
   stageRemaining: 8,
   remaining: 90,
+  atMost: false,
   figures: {},
   started: 0,
   ended: null,
@@ -116,6 +118,7 @@ describe('a job', () => {
     [job(), 'training 30 / 60 steps · 8 s left, 2 min in all'],
     [job({ stageRemaining: null }), 'training 30 / 60 steps · 2 min left'],
     [job({ remaining: null, total: 0 }), 'training · 8 s left'],
+    [job({ atMost: true }), 'training 30 / 60 steps · at most 8 s left, 2 min in all'],
     [job({ remaining: 8 }), 'training 30 / 60 steps · 8 s left'],
     [job({ stage: null }), 'starting'],
     [job({ state: 'cancelling' }), 'stopping; what is finished is kept'],
@@ -127,7 +130,7 @@ describe('a job', () => {
   test('its share counts ended stages and the part of the running one', () => {
     expect(share(job())).toBe(2.5 / 4);
     expect(share(job({ stages: [] }))).toBe(0);
-    expect(share(job({ done: 100 }))).toBe(3 / 4);
+    expect(share(job({ share: 1 }))).toBe(3 / 4);
   });
 
   test('a study over seeds is one line', () => {

@@ -169,7 +169,9 @@ export function jobWords(job: JobState): string {
   if (job.stage && isActive(job)) {
     parts.push(`${job.stage}: ${count(job.done)} of ${count(job.total)} ${job.unit}`);
   }
-  if (isActive(job) && job.remaining !== null) parts.push(`${duration(job.remaining)} left`);
+  if (isActive(job) && job.remaining !== null) {
+    parts.push(`${job.atMost ? 'at most ' : ''}${duration(job.remaining)} left`);
+  }
   if (job.restarts > 0) parts.push(`restarted ${plural(job.restarts, 'time')}`);
   if (job.error) parts.push(job.error);
   return parts.join(' · ');
@@ -210,7 +212,7 @@ function progress(store: Store, host: Host): HTMLElement {
       cancel.disabled = job.state !== 'running';
       setText(words, jobWords(job));
       words.classList.toggle('error', job.state === 'failed');
-      bar.value = job.total > 0 ? job.done / job.total : 0;
+      bar.value = job.share;
       stages.replaceChildren(
         ...job.stages.map(({ name, status }) =>
           h('li', { class: status }, name, h('span', { class: 'sr-only' }, ` ${status}`)),

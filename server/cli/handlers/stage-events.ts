@@ -1,5 +1,5 @@
 import type { ReadyEvent } from '../../engine/run-folder.ts';
-import type { StageEvent } from '../../pipeline/context.ts';
+import type { StageEvent, StageProgress } from '../../pipeline/context.ts';
 import { PipelineProgress, type PlannedStage } from '../../runs/progress.ts';
 import type { Io } from '../command.ts';
 import { now } from './engine.ts';
@@ -9,7 +9,6 @@ export class StageListener {
   private readonly io: Io;
   private plan: readonly PlannedStage[];
   private progress: PipelineProgress;
-  private running: { name: string; started: number; total: number } | null = null;
   /** Latest figures of the running stage. */
   private figures: Record<string, number> = {};
 
@@ -59,37 +58,19 @@ export class StageListener {
       if (this.planned(stage)) this.progress.skip(stage);
       this.io.emit({ event: 'stage', stage, status: 'skipped' });
     } else if (state === 'started') {
-      this.running = { name: stage, started: now(), total: 0 };
+      if (this.planned(stage)) this.progress.begin(stage, now());
       this.io.emit({ event: 'stage', stage, status: 'started' });
     } else {
-      this.progress.end();
-      this.running = null;
+      this.progress.end(now());
       this.io.emit({ event: 'stage', stage, status: 'finished', seconds });
     }
   }
 
-  private advance({ stage, done, total, unit, note }: StageEvent & { event: 'progress' }): void {
-    let remaining: number | null = null;
-    let all: number | null = null;
-    if (this.running?.name === stage && this.planned(stage)) {
-      // A search with an open end tells a new total; what it has taken so far stays its beginning.
-      if (this.running.total !== total) {
-        this.progress.begin(stage, total, 0, this.running.started);
-        this.running.total = total;
-      }
-      this.progress.update(done, now());
-      remaining = this.progress.stageRemaining(now());
-      all = this.plan.length > 1 ? this.progress.remaining(now()) : null;
-    }
+  private advance(event: StageProgress): void {
+    this.progress.update(event.share, event.remaining, now());
     this.io.emit({
-      event: 'progress',
-      stage,
-      done,
-      total,
-      unit,
-      remaining,
-      ...(this.plan.length > 1 && { allRemaining: all }),
-      ...(note !== undefined && { note }),
+      ...event,
+      ...(this.plan.length > 1 && { allRemaining: this.progress.remaining() }),
       ...(Object.keys(this.figures).length > 0 && { figures: this.figures }),
     });
   }

@@ -63,7 +63,10 @@ async function putTogether(
     await breathe(signal);
     results.push(await target.unit(key, () => ({ result, records })));
     evaluation?.add(key, result as Outcome[], records[samplesName(stage.name)]!);
-    emit({ event: 'progress', stage: stage.name, done: results.length, total: stage.count, unit: 'units' });
+    const done = results.length;
+    const total = stage.count;
+    const share = done / total;
+    emit({ event: 'progress', stage: stage.name, done, total, unit: 'units', share, remaining: null });
   }
   const { seconds } = stage;
   const summary = { ...sumOf(stage.name, results), seconds };

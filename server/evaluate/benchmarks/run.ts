@@ -6,8 +6,10 @@ import type { Runner } from '../../generate/forward.ts';
 import { generate } from '../../generate/generate.ts';
 import { greedy } from '../../generate/sampler.ts';
 import { Stopper } from '../../generate/stop.ts';
+import { sharedPrefix } from '../../generate/traces.ts';
 import type { HarnessTokens } from '../harness-tokens.ts';
 import { type Continuation, type LikelihoodRunners, scoreContinuations } from '../likelihood.ts';
+import { type ChatStyle, harnessPrompts, type Shots } from '../prompt.ts';
 import { floatText, likelihoodResponse, makeSample, type Sample } from './sample.ts';
 import type { BenchmarkTask, ChoiceTask, GenerationTask, MetricValue, TextTask } from './task.ts';
 
@@ -30,6 +32,8 @@ export interface BenchmarkOptions {
   /** Tokens of a completion at most. */
   maxTokens: number;
   signal: Signal;
+  /** A completion has ended after so many tokens. */
+  onCompletion?(tokens: number): void;
 }
 
 /** The one filter of tasks that score log-likelihoods. */
@@ -57,6 +61,39 @@ export function runBenchmark(
   }
 }
 
+/** Documents that an expected number of tokens is taken from. */
+const SAMPLE = 16;
+
+/** Tokens of given text that a document takes through the model on average, as some of them show. */
+export function documentTokens(
+  task: BenchmarkTask,
+  docs: readonly Doc[],
+  { shots, chat }: { shots: Shots; chat: ChatStyle | null },
+  tokens: HarnessTokens,
+  maxTokens: number,
+): number {
+  const every = Math.max(1, Math.floor(docs.length / SAMPLE));
+  const some = docs.filter((_, i) => i % every === 0);
+  const prompts = harnessPrompts(task, some, shots, chat);
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+  switch (task.output) {
+    case 'generate_until':
+      return sum(prompts.map((prompt) => tokens.prompt(prompt, maxTokens).length - 1)) / some.length;
+    case 'loglikelihood_rolling': {
+      const windows = some.flatMap((doc) => tokens.windows(String(task.target(doc))));
+      return sum(windows.map(({ context, ids }) => context.length + ids.length - 1)) / some.length;
+    }
+    case 'multiple_choice': {
+      const groups = some.map((doc, i) => continuationsOf(task, doc, prompts[i]!, tokens));
+      const contexts = groups.map(([first]) => first!.context);
+      const rest = sum(groups.flat().map(({ ids }) => ids.length - 1));
+      const all = sum(contexts.map((context) => Math.min(context.length, tokens.maxLength))) + rest;
+      // What they share runs once.
+      return Math.max(0, all / some.length - sharedPrefix(contexts).length);
+    }
+  }
+}
+
 /** Token ids of what a document's continuations come after, for finding a prefix that many share. */
 export function contextOf(
   task: ChoiceTask,
@@ -76,7 +113,7 @@ async function complete(
   asked: readonly Asked[],
   tokens: HarnessTokens,
   runner: Runner,
-  { batch, maxTokens, signal }: BenchmarkOptions,
+  { batch, maxTokens, signal, onCompletion }: BenchmarkOptions,
   onScored: (index: number, scored: Scored) => void,
 ): Promise<void> {
   const { tokenizer, config } = runner.model;
@@ -93,6 +130,7 @@ async function complete(
       signal,
       stop: stopper.isOver,
       onDone(i, { ids }) {
+        onCompletion?.(ids.length);
         const { id, doc, prompt } = asked[i]!;
         let text = stopper.text(ids);
         for (const end of until) text = text.split(end, 1)[0]!;

@@ -9,7 +9,17 @@ import { Rng } from '../../random.ts';
 import { askedToEndTraining, forgetEndOfTraining } from '../../runs/end-request.ts';
 import { makeRunners } from '../context.ts';
 import type { AmplifySettings, EvaluateSettings } from '../settings.ts';
-import { baseLines, circuitAmplifier, type TrainingData, weightCount } from '../train.ts';
+import {
+  baseLines,
+  circuitAmplifier,
+  circuitWork,
+  observer,
+  type TrainingData,
+  trainingWork,
+  typicalLength,
+  weightCount,
+} from '../train.ts';
+import { StageWork } from '../work.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 export interface AmplifySummary {
@@ -47,7 +57,7 @@ export async function amplifyStage(
     file?: string;
   },
 ): Promise<{ patch: Patch; summary: AmplifySummary }> {
-  const { model, run, signal, emit } = context;
+  const { model, run, emit } = context;
   const stage = run.stage(name, [], { pairs: contentHash(data.pairs), circuit: contentHash(circuit) });
   const end = announce(context, name, stage.finished);
   if (!stage.finished) {
@@ -55,13 +65,20 @@ export async function amplifyStage(
       model,
       data.pairs.map((p) => p.prefix),
     );
+    const taken = stage.state?.step ?? 0;
+    const training = circuitWork(runners, data, settings, taken);
+    const piece = () => trainingWork(training, watch.expected());
+    const items = { stage: name, unit: 'steps', total: settings.steps, kept: taken };
+    const work = new StageWork(context, items, [piece]);
+    const watch = observer(work.context, data, settings, evaluate, typicalLength(data.traces));
+    work.begin(piece);
     const amplifier = await circuitAmplifier(
-      context,
+      work.context,
       runners,
       circuit,
       data,
       settings,
-      evaluate,
+      watch,
       new Rng(seed).fork(name),
     );
     const base = await stage.unit('base', async () => ({ result: await amplifier.observeBase() }));
@@ -71,21 +88,22 @@ export async function amplifyStage(
     // Steps are redone from a snapshot: without one, those committed before a kill would count and not train.
     else stage.saveState(0, amplifier.save());
     const curve: StepReport[] = [];
-    for (let step = 1; step <= (stage.state?.step ?? 0); step++) {
+    for (let step = 1; step <= taken; step++) {
       curve.push(await stage.unit(`step ${step}`, () => Promise.reject(new Error(`step ${step} is lost`))));
     }
     while (!amplifier.done) {
       const report = await stage.unit(`step ${curve.length + 1}`, async () => ({
-        result: await amplifier.advance(signal, () => askedToEndTraining(run.folder)),
+        result: await amplifier.advance(work.signal, () => askedToEndTraining(run.folder)),
       }));
       curve.push(report);
       emit({ event: 'step', report });
-      emit({ event: 'progress', stage: name, done: report.step, total: settings.steps, unit: 'steps' });
+      work.advance(report.step);
       const asked = amplifier.endedAsAsked;
       if (asked) run.note({ stage: name, endedAsAsked: report.step });
       // An early end as asked is part of the state: a run that is killed before its patch is written ends there too.
       if (report.observation && (asked || !amplifier.done)) stage.saveState(report.step, amplifier.save());
     }
+    work.end();
     const best = amplifier.rollBack();
     const patch = await createPatch(
       model.checkpoint,

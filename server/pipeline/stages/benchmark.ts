@@ -1,11 +1,19 @@
 import type { Doc } from '../../data/benchmark-docs.ts';
 import { InputError } from '../../errors.ts';
-import { type Asked, contextOf, runBenchmark, type Scored } from '../../evaluate/benchmarks/run.ts';
+import {
+  type Asked,
+  contextOf,
+  documentTokens,
+  runBenchmark,
+  type Scored,
+} from '../../evaluate/benchmarks/run.ts';
 import type { BenchmarkTask, MetricValue } from '../../evaluate/benchmarks/task.ts';
 import { HarnessTokens } from '../../evaluate/harness-tokens.ts';
 import { type ChatStyle, harnessPrompts, type Shots } from '../../evaluate/prompt.ts';
 import type { Overlay } from '../../model/overlay.ts';
 import { chunks, makeRunners } from '../context.ts';
+import { MeanLength } from '../expected.ts';
+import { type Piece, StageWork } from '../work.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 /** Documents that run together. What a chunk's rounding is does not depend on where a run was interrupted. */
@@ -69,7 +77,7 @@ export async function benchmarkStage(
     settings: BenchmarkSettings;
   },
 ): Promise<{ values: BenchmarkValues; maxLength: number; seconds: number }> {
-  const { model, run, signal } = context;
+  const { model, run } = context;
   const tokens = new HarnessTokens(model, settings.maxLength);
   // A choice is the beginning of the assistant's turn: nothing stands between.
   const asking = chat && task.output === 'multiple_choice' ? { ...task, delimiter: '' } : task;
@@ -84,6 +92,24 @@ export async function benchmarkStage(
   );
   const end = announce(context, 'benchmark', stage.finished);
   const total = parts.reduce((sum, { docs }) => sum + docs.length, 0);
+  const length = new MeanLength(Math.min(settings.batch, CHUNK, total));
+  const pieces = stage.finished
+    ? []
+    : parts.flatMap((part) => piecesOf(asking, part, chat, tokens, settings, length));
+  const isKept = ({ part, docs }: Chunk) => docs.every(({ id }) => stage.has(`${part} ${id}`));
+  const waiting = pieces.filter((chunk) => !isKept(chunk));
+  const kept = total - waiting.reduce((sum, { docs }) => sum + docs.length, 0);
+  const items = { stage: 'benchmark', unit: 'documents', total, kept };
+  const work = new StageWork(
+    context,
+    items,
+    waiting.map(({ piece }) => piece),
+  );
+  const options = {
+    ...settings,
+    signal: work.signal,
+    onCompletion: (tokens: number) => length.add(tokens),
+  };
   let done = 0;
   const values: BenchmarkValues = {};
   for (const { name, docs, shots } of parts) {
@@ -101,35 +127,61 @@ export async function benchmarkStage(
     // Contexts that are cut at their beginning share nothing.
     const whole = contexts.filter((ids) => ids.length <= tokens.maxLength);
     const runners = await makeRunners(model, whole, overlay);
-    const kept: Scored['values'][] = [];
+    const results: Scored['values'][] = [];
     for (const chunk of chunks(asked, CHUNK)) {
+      const waits = waiting.find(({ part, docs }) => part === name && docs[0]!.id === chunk[0]!.id);
+      if (waits) work.begin(waits.piece);
       const scored = await scoreChunk(
         chunk,
         ({ id }) => stage.has(`${name} ${id}`),
-        (onScored) => runBenchmark(asking, chunk, tokens, runners, { ...settings, signal }, onScored),
+        (onScored) => runBenchmark(asking, chunk, tokens, runners, options, onScored),
         async (one, result) => {
           const of = await stage.unit(`${name} ${one.id}`, async () => {
             const { values, samples } = await result;
             return { result: values, records: { [samplesName(name)]: samples } };
           });
-          const event = {
-            event: 'progress',
-            stage: 'benchmark',
-            done: ++done,
-            total,
-            unit: 'documents',
-          } as const;
-          context.emit(parts.length > 1 ? { ...event, note: name } : event);
+          work.advance(++done, parts.length > 1 ? { note: name } : {});
           return of;
         },
       );
-      kept.push(...scored);
+      results.push(...scored);
     }
-    values[name] = transpose(kept);
+    values[name] = transpose(results);
   }
-  if (!stage.finished) stage.finish({ seconds: stage.seconds });
+  if (!stage.finished) {
+    work.end();
+    stage.finish({ seconds: stage.seconds });
+  }
   end();
   return { values, maxLength: tokens.maxLength, seconds: stage.seconds };
+}
+
+/** Documents that run together, with what they are expected to take. */
+interface Chunk {
+  part: string;
+  docs: BenchmarkPart['docs'];
+  piece: Piece;
+}
+
+function piecesOf(
+  task: BenchmarkTask,
+  { name, docs, shots }: BenchmarkPart,
+  chat: ChatStyle | null,
+  tokens: HarnessTokens,
+  { maxTokens }: BenchmarkSettings,
+  length: MeanLength,
+): Chunk[] {
+  if (docs.length === 0) return [];
+  const all = docs.map(({ doc }) => doc);
+  const each = documentTokens(task, all, { shots, chat }, tokens, maxTokens);
+  return chunks(docs, CHUNK).map((part) => ({
+    part: name,
+    docs: part,
+    piece: () => ({
+      forward: part.length * each,
+      ...(task.output === 'generate_until' && { decode: part.length * length.mean }),
+    }),
+  }));
 }
 
 /**

@@ -8,8 +8,10 @@ import { type BranchingReport, branchingPairs, contrasts, prefixPairs } from '..
 import { reencodedPair, reencodedTrace } from '../../localize/reencode.ts';
 import { dealt, type Shard } from '../../runs/shard.ts';
 import { chunks, makeRunners } from '../context.ts';
+import { MeanLength, meanOf } from '../expected.ts';
 import type { LocalizeSettings } from '../settings.ts';
 import { sideBySide } from '../window.ts';
+import { type Piece, StageWork, sumOf, type Work } from '../work.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 const CHUNK = 256;
@@ -32,7 +34,7 @@ export async function localizeStage(
   context: RunContext,
   { traces, settings, generation, shard = null, remote = null }: LocalizeInput,
 ): Promise<{ pairs: Pair[]; summary: LocalizeSummary }> {
-  const { model, run, signal, emit } = context;
+  const { model, run, emit } = context;
   const stage = run.stage('localize', [PAIRS], { traces: contentHash(traces) });
   const end = announce(context, 'localize', stage.finished);
   if (!stage.finished) {
@@ -40,16 +42,37 @@ export async function localizeStage(
     const again = settings.ids === 'reencoded';
     const walked = again ? traces.map((trace) => reencodedTrace(tokenizer, trace)) : traces;
     const found = (pairs: Pair[]) => (again ? pairs.map((pair) => reencodedPair(tokenizer, pair)) : pairs);
-    const units = dealt(chunks(contrasts(walked, settings.counterparts), CHUNK), shard);
-    const total = units.reduce((sum, { unit }) => sum + unit.length, 0);
+    const all = contrasts(walked, settings.counterparts);
+    const units = dealt(chunks(all, CHUNK), shard);
     const prompts = walked.map((t) => t.prompt_ids);
     const { shared } = await makeRunners(model, prompts);
-    const isLeft = units.some(({ number }) => !stage.has(`contrasts ${number}`));
-    const isServed = remote !== null && settings.method === 'branching' && isLeft;
+    const waiting = units.filter(({ number }) => !stage.has(`contrasts ${number}`));
+    const isServed = remote !== null && settings.method === 'branching' && waiting.length > 0;
     const completer = isServed ? await remote.connect(prompts[0]!, completerOf(shared)) : completerOf(shared);
+    const branches = new Branches(meanOf(all.map((contrast) => contrast.greedy.completion_ids.length)));
+    const forecasts = new Map(
+      waiting.map(({ number, unit }) => {
+        const forward = unit.reduce(
+          (sum, { sampled }) => sum + lengthOf(sampled) - shared.sharedIds.length,
+          0,
+        );
+        return [number, new UnitForecast(unit.length, forward, branches, isServed ? 'served' : 'decode')];
+      }),
+    );
+    const pieces = [...forecasts.values()].map(({ work }) => work);
+    const whole: Piece = () => sumOf(pieces.map((piece) => piece()));
+    const total = units.reduce((sum, { unit }) => sum + unit.length, 0);
+    const kept = total - waiting.reduce((sum, { unit }) => sum + unit.length, 0);
+    const work = new StageWork(
+      context,
+      { stage: 'localize', unit: 'traces', total, kept },
+      settings.method === 'prefix' ? [] : isServed ? [whole] : pieces,
+    );
+    // A server works on several units at once: they are one piece.
+    if (isServed) work.begin(whole);
     const reports: BranchingReport[] = [];
     let before = 0;
-    const work = sideBySide(units, isServed ? 2 : 1, ({ number, unit: part }) =>
+    const results = sideBySide(units, isServed ? 2 : 1, ({ number, unit: part }) =>
       stage.unit(`contrasts ${number}`, async () => {
         if (settings.method === 'prefix') {
           const pairs = found(prefixPairs(part));
@@ -59,13 +82,16 @@ export async function localizeStage(
             records: { [PAIRS]: pairs },
           };
         }
+        const forecast = forecasts.get(number)!;
+        if (!isServed) work.begin(forecast.work);
         const { pairs: branched, report } = await branchingPairs(shared, part, generation, {
-          signal,
+          signal: work.signal,
           completer,
-          onProgress: (done) => {
+          onBranch: (tokens) => branches.length.add(tokens),
+          onProgress: (resolved, _, branches) => {
+            forecast.round(resolved, branches);
             // Side by side, units would tell their own counts by turns.
-            if (isServed) return;
-            emit({ event: 'progress', stage: 'localize', done: before + done, total, unit: 'traces' });
+            if (!isServed) work.advance(before + resolved);
           },
         });
         const pairs = found(branched);
@@ -73,11 +99,12 @@ export async function localizeStage(
         return { result: report, records: { [PAIRS]: pairs } };
       }),
     );
-    for await (const { item, result } of work) {
+    for await (const { item, result } of results) {
       reports.push(result);
       before += item.unit.length;
-      emit({ event: 'progress', stage: 'localize', done: before, total, unit: 'traces' });
+      work.advance(before);
     }
+    work.end();
     stage.finish({ ...sumLocalized(reports), seconds: stage.seconds });
   }
   end();
@@ -85,6 +112,64 @@ export async function localizeStage(
     readPairs(join(run.folder, PAIRS), { vocab: model.config.vocabSize, allowEmpty: true }),
   );
   return { pairs, summary: stage.summary as LocalizeSummary };
+}
+
+const lengthOf = ({ prompt_ids, completion_ids }: Trace): number => prompt_ids.length + completion_ids.length;
+
+/** What is known of branches: how many a contrast takes, and their length. */
+class Branches {
+  readonly length: MeanLength;
+  /** Branches that were completed, and contrasts that they resolved; a guess at first. */
+  private completed = 9;
+  private resolved = 8;
+
+  /** @param greedy mean length of the greedy traces; a deviation comes anywhere in them */
+  constructor(greedy: number) {
+    this.length = new MeanLength(0, Math.max(1, (greedy - 1) / 2));
+  }
+
+  add(completed: number, resolved: number): void {
+    this.completed += completed;
+    this.resolved += resolved;
+  }
+
+  get perContrast(): number {
+    return this.completed / this.resolved;
+  }
+}
+
+/** The work of one unit: the walks, the branches of the rounds that have begun, and those expected after them. */
+class UnitForecast {
+  private readonly contrasts: number;
+  private readonly branches: Branches;
+  private readonly base: Work;
+  private readonly kind: 'decode' | 'served';
+  /** Branches that have begun, those of the present round among them, and contrasts that need no more. */
+  private begun = 0;
+  private present = 0;
+  private resolved = 0;
+
+  constructor(contrasts: number, forward: number, branches: Branches, kind: 'decode' | 'served') {
+    this.contrasts = contrasts;
+    this.branches = branches;
+    this.base = { forward };
+    this.kind = kind;
+  }
+
+  /** A round begins. */
+  round(resolved: number, branches: number): void {
+    this.branches.add(this.present, resolved - this.resolved);
+    this.resolved = resolved;
+    this.present = branches;
+    this.begun += branches;
+  }
+
+  readonly work = (): Work => {
+    const { perContrast, length } = this.branches;
+    const waiting = this.contrasts - this.resolved - this.present;
+    const branches = this.begun + this.present * (perContrast - 1) + waiting * perContrast;
+    return { ...this.base, [this.kind]: branches * length.mean };
+  };
 }
 
 /** Counts of a stage from those of its units. */

@@ -4,8 +4,9 @@ import { InputError } from '../../errors.ts';
 import { type MaskFile, makeMaskFile, readMaskFile } from '../../mask/mask-file.ts';
 import { type Circuit, type ComponentKind, ComponentSpace, countByKind } from '../../model/components.ts';
 import { makeRunners } from '../context.ts';
-import { selectCircuit } from '../select.ts';
+import { selectCircuit, selectionWork } from '../select.ts';
 import type { MaskSettings } from '../settings.ts';
+import { StageWork } from '../work.ts';
 import { announce, contentHash, type RunContext } from './common.ts';
 
 export interface MaskSummary {
@@ -54,21 +55,24 @@ export async function maskStage(
   if (!stage.finished) {
     const space = new ComponentSpace(model.config);
     let saves = stage.state?.step ?? 0;
-    const selection = await selectCircuit(
-      context,
-      await makeRunners(
-        model,
-        pairs.map((p) => p.prefix),
-      ),
-      pairs,
-      controlText,
-      settings,
-      seed,
-      {
-        saved: stage.state?.bytes ?? null,
-        save: (state) => stage.saveState(++saves, state),
-      },
+    const state = {
+      saved: stage.state?.bytes ?? null,
+      save: (bytes: Uint8Array) => stage.saveState(++saves, bytes),
+    };
+    const runners = await makeRunners(
+      model,
+      pairs.map((p) => p.prefix),
     );
+    const expected = selectionWork(runners, pairs, controlText, settings, state);
+    const { unit, total, kept, pieces } = expected;
+    const work = new StageWork(context, { stage: name, unit, total, kept }, pieces);
+    const selection = await selectCircuit(context, runners, pairs, controlText, settings, seed, {
+      work,
+      expected,
+      state,
+      onProgress: (done, total, note) => work.advance(done, { total, ...(note !== undefined && { note }) }),
+    });
+    work.end();
     const file = makeMaskFile(space, selection.circuit, selection.values, {
       model: modelHash,
       method: selection.method,

@@ -5,12 +5,12 @@ import { registerCommands } from './commands/index.ts';
 import { tellEnd } from './jobs/ended.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { showProgress } from './jobs/progress.ts';
+import { showStatus } from './jobs/status.ts';
 import { disposeLog, failed, shown } from './notify.ts';
 import { type Panels, registerPanel } from './panel/index.ts';
 import { ActivePatches } from './patches/active.ts';
 import type { EngineClient } from './server/client.ts';
 import { createEngine } from './server/engine.ts';
-import { showStatus } from './server/status.ts';
 import { registerTraces, type Traces } from './traces/index.ts';
 import { Catalogue } from './views/catalogue.ts';
 import { PatchesView } from './views/patches.ts';
@@ -46,7 +46,7 @@ export function activate(context: ExtensionContext): Api {
     runsView,
     tracesView,
     patchesView,
-    showStatus(engine),
+    showStatus(engine, jobs),
     showProgress(engine, jobs, (job) => tellEnd(engine, job)),
     ...registerCommands(app),
   );

@@ -39,6 +39,10 @@ export type CliEvent =
       atMost?: true;
       /** Part of the stage's work that is done, by the time it takes, 0 to 1; done / total where nothing else is known. */
       share?: number;
+      /** Tokens of model work per second, lately. */
+      tokensPerSecond?: number;
+      /** Resident memory of the process, bytes. */
+      memory?: number;
       /** What is being worked on within the stage. */
       note?: string;
       /** Figures worth a glance: loss, tokens/s. */

@@ -86,11 +86,12 @@ export class ProgressConsole {
 }
 
 function describe(event: CliEvent & { event: 'progress' }, share: number): string {
-  const { done, total, unit, remaining, allRemaining, atMost, note, figures } = event;
+  const { done, total, unit, remaining, allRemaining, atMost, note, figures, tokensPerSecond } = event;
   const parts = [`${Math.floor(share * 100 + 1e-9)} %`, `${figure(done)}/${figure(total)} ${unit}`];
   if (remaining !== null) parts.push(`${atMost ? 'at most ' : ''}${duration(remaining)} left`);
   if (allRemaining !== undefined && allRemaining !== null) parts.push(`${duration(allRemaining)} in all`);
   if (note !== undefined) parts.push(note);
+  if (tokensPerSecond !== undefined) parts.push(`${figure(tokensPerSecond)} tokens/s`);
   for (const [name, value] of Object.entries(figures ?? {})) parts.push(`${name} ${figure(value)}`);
   return parts.join(', ');
 }

@@ -131,6 +131,7 @@ export class JobEvents {
 
   private progress(event: Event): Change {
     const { stage, done, total, unit, share, remaining, allRemaining, atMost, figures } = event;
+    const { tokensPerSecond, memory } = event;
     Object.assign(this.state, {
       stage,
       done,
@@ -141,6 +142,8 @@ export class JobEvents {
       remaining: allRemaining ?? null,
       atMost: atMost === true,
       figures: figures ?? {},
+      tokensPerSecond: tokensPerSecond ?? null,
+      memory: memory ?? null,
     });
     return STATE;
   }
@@ -165,7 +168,15 @@ export class JobEvents {
 }
 
 /** Fields of a stage that has told nothing yet. */
-const NOT_BEGUN = { done: 0, total: 0, unit: '', share: 0, atMost: false, figures: {} };
+const NOT_BEGUN = {
+  done: 0,
+  total: 0,
+  unit: '',
+  share: 0,
+  atMost: false,
+  figures: {},
+  tokensPerSecond: null,
+};
 
 /** Fields of a job at which nothing is at work. */
 export const AT_REST = {
@@ -173,6 +184,8 @@ export const AT_REST = {
   stageRemaining: null,
   remaining: null,
   endingTraining: false,
+  tokensPerSecond: null,
+  memory: null,
 } as const;
 
 /** A training step as the editor draws it. */
@@ -205,6 +218,7 @@ export function newState(
     ...AT_REST,
     stages: (stages.length > 0 ? stages : STAGES).map((name) => ({ name, status: 'waiting' })),
     ...NOT_BEGUN,
+    memory: null,
     ended: null,
     restarts: 0,
     device: null,

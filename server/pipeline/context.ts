@@ -19,6 +19,8 @@ export interface StageProgress {
   /** Seconds to the end of the stage, or at most as many; null while unknown. */
   remaining: number | null;
   atMost?: true;
+  /** Tokens of model work per second, lately. */
+  tokensPerSecond?: number;
   /** What is being worked on. */
   note?: string;
 }

@@ -31,6 +31,8 @@ const HALF_LIFE_FRACTION = 0.35;
 const SHORTEST_HALF_LIFE = 10;
 /** What earlier stages measured weighs as much as this many seconds of the present one. */
 const CARRIED_SECONDS = 1;
+/** Speed is told of so many seconds, half by half. */
+const SPEED_HALF_LIFE = 2;
 /** Between two items progress is told at most this often, milliseconds. */
 const TELL_MS = 100;
 
@@ -141,6 +143,8 @@ export class StageWork {
   private done: number;
   private note: string | undefined;
   private last = performance.now();
+  /** Work of the last seconds. */
+  private lately: Cost = { tokens: 0, seconds: 0 };
   private ended = false;
   private told = Number.NEGATIVE_INFINITY;
   /** Expected work of the pieces after the present one, and when it was summed up. */
@@ -232,13 +236,22 @@ export class StageWork {
       share: this.kept + (1 - this.kept) * own,
       remaining,
       ...(this.atMost && { atMost: true }),
+      ...(this.lately.seconds > 0 && {
+        tokensPerSecond: Math.round(this.lately.tokens / this.lately.seconds),
+      }),
       ...(this.note !== undefined && { note: this.note }),
     });
   }
 
   private worked(kind: WorkKind, tokens: number): void {
     const now = performance.now();
-    this.rates.add(kind, tokens, (now - this.last) / 1000);
+    const seconds = (now - this.last) / 1000;
+    this.rates.add(kind, tokens, seconds);
+    const kept = 0.5 ** (seconds / SPEED_HALF_LIFE);
+    this.lately = {
+      tokens: kept * this.lately.tokens + tokens,
+      seconds: kept * this.lately.seconds + seconds,
+    };
     this.last = now;
     this.spent[kind] = (this.spent[kind] ?? 0) + tokens;
     this.here[kind] = (this.here[kind] ?? 0) + tokens;

@@ -64,6 +64,10 @@ export interface JobState {
   /** These are upper bounds. */
   atMost: boolean;
   figures: Record<string, number>;
+  /** Tokens of model work per second, over the last few seconds; null where none is under way here. */
+  tokensPerSecond: number | null;
+  /** Resident memory of the job's process, bytes; null before it has told. */
+  memory: number | null;
   /** Milliseconds since the epoch. */
   started: number;
   ended: number | null;

@@ -120,6 +120,8 @@ const job = object<JobState>({
   remaining: nullable(number),
   atMost: boolean,
   figures: record(number),
+  tokensPerSecond: nullable(number),
+  memory: nullable(number),
   started: number,
   ended: nullable(number),
   endingTraining: boolean,

@@ -48,6 +48,11 @@ test('a job runs an experiment, told as it goes', async () => {
   const ended = await editor.when(jobs.changed, ({ id, state }) => id === started.id && state !== 'running');
   expect(ended).toMatchObject({ state: 'finished', error: null, device: 'cpu' });
   expect(ended.stages.map(({ status }) => status)).toEqual(Array(5).fill('finished'));
+  expect(ended).toMatchObject({ tokensPerSecond: null, memory: null });
+  const during = editor.all(jobs.changed).filter(({ id, memory }) => id === started.id && memory !== null);
+  expect(during.some(({ tokensPerSecond }) => tokensPerSecond! > 0)).toBe(true);
+  // No process of this engine fits into 20 MB.
+  expect(Math.min(...during.map(({ memory }) => memory!))).toBeGreaterThan(20e6);
   const told = editor.all(jobs.steps).filter(({ id }) => id === started.id);
   const steps = told.reduce<jobs.StepPoint[]>(
     (all, { from, steps: more }) => [...all.slice(0, from), ...more],

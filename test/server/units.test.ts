@@ -232,10 +232,19 @@ describe('what a job prints', () => {
     const progress = { event: 'progress', stage: 'mask', done: 5, total: 50, unit: 'epochs', remaining: 90 };
     const { events } = read([{ event: 'stage', stage: 'mask', status: 'started' }, progress]);
     expect(events.state).toMatchObject({ share: 0.1, stageRemaining: 90, atMost: false });
-    events.read(JSON.stringify({ ...progress, share: 0.4, atMost: true }));
-    expect(events.state).toMatchObject({ share: 0.4, done: 5, atMost: true });
+    expect(events.state).toMatchObject({ tokensPerSecond: null, memory: null });
+    events.read(JSON.stringify({ ...progress, share: 0.4, atMost: true, tokensPerSecond: 80, memory: 5e8 }));
+    expect(events.state).toMatchObject({
+      share: 0.4,
+      done: 5,
+      atMost: true,
+      tokensPerSecond: 80,
+      memory: 5e8,
+    });
     events.read(JSON.stringify({ event: 'stage', stage: 'amplify', status: 'started' }));
     expect(events.state).toMatchObject({ share: 0, done: 0, total: 0, stageRemaining: null, atMost: false });
+    // The process and what it holds are still there; its new work has no speed yet.
+    expect(events.state).toMatchObject({ tokensPerSecond: null, memory: 5e8 });
   });
 
   test('torn lines and lines of no use change nothing; steps of a resumed training take the place of theirs', () => {

@@ -10,6 +10,7 @@ import {
   stageLabel,
   studyLine,
 } from '../../src/jobs/describe.ts';
+import { statusOf } from '../../src/jobs/status-text.ts';
 import {
   jobContext,
   type RunNode,
@@ -51,6 +52,8 @@ const job = (own: Partial<JobState> = {}): JobState => ({
   stageRemaining: 8,
   remaining: 90,
   atMost: false,
+  tokensPerSecond: 812,
+  memory: 640 * 2 ** 20,
   figures: {},
   started: 0,
   ended: null,
@@ -177,6 +180,57 @@ describe('a job', () => {
     };
     expect(gainLine(report)).toBe('64.3 % → 94.3 % of 1,020 problems (+30.0 points, 95 % +27.1 to +32.9)');
     expect(gainLine({ ...report, suites: [] })).toBeNull();
+  });
+});
+
+describe('the status bar', () => {
+  const engine = {
+    ...{ state: 'idle' as const, device: 'cpu', model: '/m', tokensPerSecond: 95 },
+    ...{ memory: 300 * 2 ** 20, failure: null },
+  };
+
+  test('without a job it is the engine’s', () => {
+    expect(statusOf('running', engine, [])).toMatchObject({
+      text: '$(circuit-board) CPU · 95 tok/s · 300 MB',
+      failed: false,
+      job: false,
+    });
+    expect(statusOf('failed', null, [job()])).toMatchObject({ failed: true, job: false });
+    // What was last heard of a job is old while the process that hears of it is started.
+    expect(statusOf('starting', null, [job()])).toMatchObject({
+      text: '$(sync~spin) Circuit engine',
+      job: false,
+    });
+  });
+
+  test('a job has its stage, share and remaining time in it, and the rest in the tooltip', () => {
+    const status = statusOf('running', engine, [job({ title: 'Amplify: my_demo' })]);
+    expect(status).toMatchObject({ text: '$(sync~spin) training 50 % · 2 min left', job: true });
+    expect(status.lines.slice(0, 3)).toEqual([
+      '**Amplify: my\\_demo**',
+      'training 30 / 60 steps · 8 s left, 2 min in all',
+      'CPU · 812 tokens per second · 640 MB of memory',
+    ]);
+    expect(status.lines).toContain('Memory: 300 MB');
+  });
+
+  test.each([
+    [{ stage: null }, 'starting'],
+    [{ state: 'cancelling' }, 'stopping'],
+    [{ remaining: null }, 'training 50 % · 8 s left'],
+    [{ remaining: null, stageRemaining: null }, 'training 50 %'],
+    [{ atMost: true }, 'training 50 % · at most 2 min left'],
+  ] as const)('%j: %s', (own, text) => {
+    expect(statusOf('running', null, [job(own)]).text).toBe(`$(sync~spin) ${text}`);
+  });
+
+  test('the newest of several jobs, and how many there are besides', () => {
+    const { text, lines } = statusOf('running', null, [
+      job(),
+      job({ title: 'Evaluate: b', device: null, tokensPerSecond: null, memory: null }),
+    ]);
+    expect(text).toBe('$(sync~spin) training 50 % · 2 min left  +1');
+    expect(lines).toContain('**Evaluate: b**');
   });
 });
 

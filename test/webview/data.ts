@@ -64,6 +64,8 @@ export const runningJob: JobState = {
   stageRemaining: 8,
   remaining: 38,
   atMost: false,
+  tokensPerSecond: null,
+  memory: null,
   figures: { loss: 0.14 },
   started: 0,
   ended: null,

@@ -70,6 +70,7 @@ export class StageListener {
     this.progress.update(event.share, event.remaining, now());
     this.io.emit({
       ...event,
+      memory: process.memoryUsage.rss(),
       ...(this.plan.length > 1 && { allRemaining: this.progress.remaining() }),
       ...(Object.keys(this.figures).length > 0 && { figures: this.figures }),
     });

@@ -64,6 +64,30 @@ export class MeanAttribution {
 }
 
 /**
+ * The pairs that components serve together, most first: by the sum over the components of their gradient at a token
+ * times that at the pair. To first order that is what a pair's logit difference gains as each component is strengthened
+ * by what it is worth to the token. Of every component only the pairs that it serves most are known; components that
+ * hinder the token have no say.
+ * @param attribution of the run's pairs
+ * @param components with their gradients of -(logit difference) at the token
+ */
+export function servedTogether(
+  attribution: { served(component: number): ServedPair[] },
+  components: readonly { component: number; gradient: number }[],
+): { pair: number; agreement: number }[] {
+  const sums = new Map<number, number>();
+  for (const { component, gradient } of components) {
+    if (gradient >= 0) continue;
+    for (const one of attribution.served(component)) {
+      sums.set(one.pair, (sums.get(one.pair) ?? 0) + gradient * one.gradient);
+    }
+  }
+  return [...sums]
+    .map(([pair, agreement]) => ({ pair, agreement }))
+    .sort((a, b) => b.agreement - a.agreement || a.pair - b.pair);
+}
+
+/**
  * Mean gate gradient of every component and the pairs that it serves most.
  * @param results of `attributePairs` with components; the pairs are numbered by their place here
  * @throws RangeError where a result has no components

@@ -12,6 +12,7 @@ import {
   readAttribution,
   type StoredAttribution,
 } from '../inspect/attribution-file.ts';
+import { servedTogether } from '../inspect/purpose.ts';
 import { type MaskFile, makeMaskFile, readMaskFile } from '../mask/mask-file.ts';
 import { architectureOf } from '../model/architectures/index.ts';
 import { type ComponentKind, ComponentSpace, componentKinds } from '../model/components.ts';
@@ -29,6 +30,8 @@ import { modelRef, type Services } from './services.ts';
 import { trainingSettings } from './training-settings.ts';
 
 const SELECTIONS = 'selections';
+/** Related pairs that are told of a kind. */
+const RELATED = 50;
 /** A selection's name is a file's name. */
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,79}$/u;
 
@@ -138,29 +141,50 @@ export function answerCircuit(services: Services): void {
         },
         { signal },
       );
-      const tokenizer = services.tokenizers.get(manifest.model.path);
       return {
         component,
         label: labelOf(space.at(component)),
         mask: mask ? valuesOf(space, mask.file)[component]! : null,
         gradient: attribution ? attribution.mean()[component]! : null,
         served:
-          attribution?.served(component).map(({ pair: index, gradient }) => {
-            const pair = pairs[index]!;
-            return {
-              pair: pair.id,
-              problem: pair.problem_id ?? '',
-              gradient,
-              desired: tokenizer.tokenText(pair.desired),
-              undesired: tokenizer.tokenText(pair.undesired),
-              trace: pair.trace ?? null,
-              token: pair.prefix.length,
-            };
-          }) ?? null,
+          attribution?.served(component).map(({ pair, gradient }) => ({
+            ...trainingPair(services, circuit, pairs[pair]!),
+            gradient,
+          })) ?? null,
         rows,
       };
     },
     { needsTrust: true },
+  );
+
+  answers.on(
+    protocol.relatedPairs,
+    check.object<ParamsOf<typeof protocol.relatedPairs>>({
+      run: check.text,
+      template: check.nullable(check.text),
+      components: check.list(
+        check.object<{ component: number; gradient: number }>({
+          component: check.count,
+          gradient: check.real,
+        }),
+      ),
+    }),
+    async ({ run, template, components }) => {
+      const circuit = openCircuit(run, services);
+      const pairs = await pairsOf(services, circuit);
+      const attribution = attributionOf(circuit, pairs);
+      const known = components.filter(({ component }) => component < circuit.space.size);
+      const shown = (pair: Pair) => trainingPair(services, circuit, pair);
+      const same = template === null ? null : pairs.filter((pair) => pair.template_id === template);
+      return {
+        template: same && { count: same.length, pairs: same.slice(0, RELATED).map(shown) },
+        served:
+          attribution &&
+          servedTogether(attribution, known)
+            .slice(0, RELATED)
+            .map(({ pair, agreement }) => ({ ...shown(pairs[pair]!), agreement })),
+      };
+    },
   );
 
   answers.on(panel.trainingSettings, runOnly, ({ run }) => trainingSettings(run));
@@ -218,6 +242,22 @@ async function pairsOf({ tokenizers }: Services, { run, config, manifest }: Open
     if (error instanceof InputError) return [];
     throw error;
   }
+}
+
+function trainingPair(
+  { tokenizers }: Services,
+  { manifest }: OpenCircuit,
+  pair: Pair,
+): protocol.TrainingPair {
+  const tokenizer = tokenizers.get(manifest.model.path);
+  return {
+    pair: pair.id,
+    problem: pair.problem_id ?? '',
+    desired: tokenizer.tokenText(pair.desired),
+    undesired: tokenizer.tokenText(pair.undesired),
+    trace: pair.trace ?? null,
+    token: pair.prefix.length,
+  };
 }
 
 function attributionOf(

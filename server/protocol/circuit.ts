@@ -46,6 +46,18 @@ export const attribute = request<
   { done: number; total: number }
 >('cca/circuit/attribute');
 
+/** A pair that the run trains on. */
+export interface TrainingPair {
+  pair: string;
+  problem: string;
+  desired: string;
+  undesired: string;
+  /** Null where it comes from no trace of the run. */
+  trace: string | null;
+  /** Index of the pair's pivot in the trace's tokens. */
+  token: number;
+}
+
 /** What a component is for. */
 export interface Purpose {
   component: number;
@@ -53,23 +65,34 @@ export interface Purpose {
   mask: number | null;
   gradient: number | null;
   /** Pairs that it serves most, best first; null while no attribution of the run's pairs is known. */
-  served:
-    | {
-        pair: string;
-        problem: string;
-        gradient: number;
-        desired: string;
-        undesired: string;
-        trace: string | null;
-        /** Index of the pair's pivot in the trace's tokens. */
-        token: number;
-      }[]
-    | null;
+  served: (TrainingPair & { gradient: number })[] | null;
   /** Weight rows: tensor name and [first, last]. */
   rows: { tensor: string; first: number; last: number; norm: number; change: number | null }[];
 }
 
 export const purpose = request<{ run: string; component: number }, Purpose>('cca/circuit/purpose');
+
+export interface RelatedPairs {
+  /** In the order of the pairs; `count` is how many there are. */
+  template: { count: number; pairs: TrainingPair[] } | null;
+  /** Best first. */
+  served: (TrainingPair & { agreement: number })[] | null;
+}
+
+/**
+ * Pairs that the run trains on and that belong to a token of another problem: those of its template, and those that the
+ * components behind the token serve too, by `servedTogether`. Null for what is not known: without a template, or before
+ * the attribution of the run's pairs is computed.
+ */
+export const relatedPairs = request<
+  {
+    run: string;
+    template: string | null;
+    /** The token's components with their gradients at it. */
+    components: { component: number; gradient: number }[];
+  },
+  RelatedPairs
+>('cca/circuit/pairs');
 
 /** Hand-made selections of a run: mask files RUN/selections/<name>.json. */
 export interface Selection {

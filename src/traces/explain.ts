@@ -1,16 +1,38 @@
-import { EventEmitter, QuickInputButtons, type QuickPickItem, Uri, window } from 'vscode';
-import { type Purpose, purpose } from '../../server/protocol/circuit.ts';
+import {
+  CancellationError,
+  EventEmitter,
+  QuickInputButtons,
+  type QuickPickItem,
+  QuickPickItemKind,
+  Uri,
+  window,
+} from 'vscode';
+import {
+  attribute,
+  type Purpose,
+  purpose,
+  type RelatedPairs,
+  relatedPairs,
+  type TrainingPair,
+} from '../../server/protocol/circuit.ts';
 import type { PatchRef } from '../../server/protocol/message.ts';
-import { attribution, open as openTrace } from '../../server/protocol/traces.ts';
+import {
+  type Attribution,
+  attribution,
+  type DocumentView,
+  open as openTrace,
+} from '../../server/protocol/traces.ts';
+import { log, messageOf } from '../notify.ts';
 import type { Server } from '../server/server.ts';
 import { type Annotations, NotHere, type Place, type Target } from './annotations.ts';
 import { goTo, openAt } from './pivot-steps.ts';
 import { withProgress } from './progress.ts';
 import type { TraceEditors } from './trace-editors.ts';
 
-/** Pivots and components that are offered. */
+/** Pivots, components and training pivots of a kind that are offered. */
 const PIVOTS = 20;
 const COMPONENTS = 40;
+const RELATED = 12;
 
 /** A component that the circuit panel is asked to show. */
 export interface Reveal {
@@ -36,10 +58,19 @@ interface Found {
   token: number;
 }
 
-type Item<T> = QuickPickItem & { value: T };
+type Components = NonNullable<Attribution['components']>;
+
+/** Where a token leads: to a component, to a training pivot, or to the work that tells which ones its components serve. */
+type Next = { component: number } | { trace: string; token: number } | 'attribute';
+
+/** Without a value it is a heading. */
+type Item<T> = QuickPickItem & { value?: T };
 const back = Symbol('back');
 
-/** From a token to the choices near it, the components behind one, their weight rows and the pairs that they serve; and back. */
+/**
+ * From a token to the choices near it, the components behind one and the training pivots that belong to it, the components'
+ * weight rows and the pairs that they serve; and back.
+ */
 export class Explain {
   readonly #server: Server;
   readonly #editors: TraceEditors;
@@ -119,21 +150,58 @@ export class Explain {
       .toSorted((a, b) => Math.abs(b.gradient) - Math.abs(a.gradient))
       .slice(0, COMPONENTS);
     const title = `${choice.label}: logit difference ${found.margin.toFixed(2)}`;
+    const { run } = view;
+    let related = await this.#related(view, strongest);
     for (;;) {
-      const component = await pick(
-        title,
-        strongest.map(({ component, label, gradient }) => ({
-          label: `$(${gradient < 0 ? 'arrow-up' : 'arrow-down'}) ${label}`,
-          description: `${gradient < 0 ? 'helps' : 'hinders'} · gradient ${gradient.toPrecision(3)}`,
-          value: component,
-        })),
-        canGoBack,
-      );
-      if (component === back || component === null) return component;
-      if (view.run === null) throw new NotHere('The trace names no run whose circuit could be shown.');
-      const known = await this.#server.request(purpose, { run: view.run, component });
-      if ((await this.#rows(view.run, known)) !== back) return null;
+      const components = componentItems(strongest);
+      const pairs = related ? pairItems(view, token, related) : [];
+      // A held-out problem has no pivots of its own: those that the training had are what one comes for.
+      const items = desired === null ? [...components, ...pairs] : [...pairs, ...components];
+      const next = await pick<Next>(title, items, canGoBack);
+      if (next === back || next === null) return next;
+      if (run === null) throw new NotHere('The trace names no run whose circuit could be shown.');
+      if (next === 'attribute') {
+        await this.#attribute(run);
+        related = await this.#related(view, strongest);
+      } else if ('trace' in next) {
+        await this.#open(run, next.trace, next.token);
+        return null;
+      } else {
+        const known = await this.#server.request(purpose, { run, component: next.component });
+        if ((await this.#rows(run, known)) !== back) return null;
+      }
     }
+  }
+
+  /** Null where the trace is of no run that is still there: its components are known all the same. */
+  async #related({ run, template }: DocumentView, components: Components): Promise<RelatedPairs | null> {
+    if (run === null) return null;
+    const asked = components.map(({ component, gradient }) => ({ component, gradient }));
+    try {
+      return await this.#server.request(relatedPairs, { run, template, components: asked });
+    } catch (error) {
+      log().warn(`Training pivots: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  /** Attribution of the run's pairs; kept with the run for the next time. Given up, the list is as it was. */
+  async #attribute(run: string): Promise<void> {
+    const work = withProgress('which training pivots the components serve', (token, tell) =>
+      this.#server.request(
+        attribute,
+        { run },
+        { token, onPart: ({ done, total }) => tell(`${done} of ${total} pairs`) },
+      ),
+    );
+    await work.catch((reason: unknown) => {
+      if (!(reason instanceof CancellationError)) throw reason;
+    });
+  }
+
+  async #open(run: string, trace: string, token: number): Promise<void> {
+    const { file } = await this.#server.request(openTrace, { run, trace });
+    await openAt(this.#editors, Uri.file(file), token);
   }
 
   async #rows(run: string, known: Purpose): Promise<typeof back | null> {
@@ -164,10 +232,7 @@ export class Explain {
     const found = await pick<Found>(title, [panel, ...rows, ...served], true);
     if (found === back || found === null) return found;
     if (found.trace === null) this.#reveal.fire({ run, component: known.component });
-    else {
-      const { file } = await this.#server.request(openTrace, { run, trace: found.trace });
-      await openAt(this.#editors, Uri.file(file), found.token);
-    }
+    else await this.#open(run, found.trace, found.token);
     return null;
   }
 
@@ -181,6 +246,46 @@ const choiceItem = (choice: Choice): Item<Choice> => ({
   description: `${choice.note} · token ${choice.token}`,
   value: choice,
 });
+
+const heading = (label: string): Item<never> => ({ label, kind: QuickPickItemKind.Separator });
+
+const componentItems = (components: Components): Item<Next>[] => [
+  heading('components'),
+  ...components.map(({ component, label, gradient }) => ({
+    label: `$(${gradient < 0 ? 'arrow-up' : 'arrow-down'}) ${label}`,
+    description: `${gradient < 0 ? 'helps' : 'hinders'} · gradient ${gradient.toPrecision(3)}`,
+    value: { component },
+  })),
+];
+
+/** The training pivots that belong to a token; the token itself, where it is one of them, is not told. */
+function pairItems({ problem, template }: DocumentView, token: number, related: RelatedPairs): Item<Next>[] {
+  const items = <P extends TrainingPair>(pairs: readonly P[], note: (pair: P) => string) =>
+    pairs
+      .filter((pair) => pair.problem !== problem || pair.token !== token)
+      .slice(0, RELATED)
+      .flatMap((pair): Item<Next>[] => {
+        const { trace, token: at, undesired, desired } = pair;
+        const label = `$(file) ${pair.problem}: ${JSON.stringify(undesired)} → ${JSON.stringify(desired)}`;
+        return trace === null ? [] : [{ label, description: note(pair), value: { trace, token: at } }];
+      });
+  const same = related.template ? items(related.template.pairs, () => `pair of ${template}`) : [];
+  const count = related.template?.count ?? 0;
+  const served =
+    related.served === null
+      ? [
+          {
+            label: '$(play) Find the training pivots that these components serve most',
+            description: 'attribution of the run’s pairs, computed once',
+            value: 'attribute' as const,
+          },
+        ]
+      : items(related.served, ({ agreement }) => `served too · agreement ${agreement.toPrecision(3)}`);
+  return [
+    ...(same.length > 0 ? [heading(`training pivots of its template ${template} (${count})`), ...same] : []),
+    ...(served.length > 0 ? [heading('training pivots that its components serve most'), ...served] : []),
+  ];
+}
 
 /** @returns null where it was given up */
 function pick<T>(title: string, items: Item<T>[], canGoBack = false): Promise<T | typeof back | null> {

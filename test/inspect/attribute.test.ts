@@ -9,7 +9,7 @@ import {
   GATE_OF_PLAIN_MODEL,
   type PairAttribution,
 } from '../../server/inspect/attribute.ts';
-import { MeanAttribution, meanAttribution } from '../../server/inspect/purpose.ts';
+import { MeanAttribution, meanAttribution, servedTogether } from '../../server/inspect/purpose.ts';
 import { MaskSteps } from '../../server/mask/step.ts';
 import { Model } from '../../server/model/model.ts';
 import { noOverlay } from '../../server/model/overlay.ts';
@@ -143,6 +143,20 @@ describe('what components are for', () => {
     expect(mean.served(1)).toEqual([{ pair: 2, gradient: -1 }]);
     expect(mean.served(2)).toEqual([{ pair: 1, gradient: -2 }]);
     expect([...new MeanAttribution(2).mean()]).toEqual([0, 0]);
+  });
+
+  test('what several serve together: as much as each helps at the token, hinderers aside', () => {
+    const mean = new MeanAttribution(4, 2);
+    mean.add(0, Float32Array.of(-1, 0, -4, -9));
+    mean.add(1, Float32Array.of(-3, -2, 0, -9));
+    mean.add(2, Float32Array.of(0, -1, -1, -9));
+    const at = (...gradients: number[]) => gradients.map((gradient, component) => ({ component, gradient }));
+    expect(servedTogether(mean, at(-2, -1, -0.5, 3))).toEqual([
+      { pair: 1, agreement: 2 * 3 + 1 * 2 },
+      { pair: 0, agreement: 2 * 1 + 0.5 * 4 },
+      { pair: 2, agreement: 1 * 1 + 0.5 * 1 },
+    ]);
+    expect(servedTogether(mean, at(0, 0, 0, 3))).toEqual([]);
   });
 
   test('agree with a sort of all results', async () => {

@@ -618,6 +618,8 @@ describe('the circuit', () => {
   test('open, attribute, purpose', async () => {
     const before = await editor.ask(circuit.open, { run });
     expect(before).toMatchObject({ method: 'fisher', experiment, attribution: null });
+    const early = await editor.ask(circuit.relatedPairs, { run, template: null, components: [] });
+    expect(early.served).toBeNull();
     expect(before.shape).toMatchObject({ layers: 4, heads: 8, headDim: 16, hiddenSize: 128 });
     expect(before.selected).toHaveLength(16);
     const change = floats(before.change!);
@@ -659,6 +661,22 @@ describe('the circuit', () => {
     expect(purpose.rows[0]!.norm).toBeGreaterThan(0);
     const selected = await editor.ask(circuit.purpose, { run, component: before.selected[0]! });
     expect(selected.rows[0]!.change).toBeCloseTo(change[before.selected[0]!]!, 5);
+    // Training pivots of a token elsewhere: of its template, and by its components.
+    const { rows } = await editor.ask(traces.list, { folder: run });
+    const templateOf = new Map(rows.map(({ id, template }) => [id, template]));
+    const template = templateOf.get(served[0]!.trace!)!;
+    const components = [{ component: best, gradient: -0.5 }];
+    const related = await editor.ask(circuit.relatedPairs, { run, template, components });
+    expect(related.served!.map(({ pair }) => pair)).toEqual(served.map(({ pair }) => pair));
+    related.served!.forEach((pair, i) => {
+      expect(pair.agreement).toBeCloseTo(-0.5 * gradients[i]!, 6);
+    });
+    expect(related.template!.count).toBeGreaterThan(0);
+    expect(related.template!.pairs.map(({ trace }) => templateOf.get(trace!))).toEqual(
+      related.template!.pairs.map(() => template),
+    );
+    const nothing = await editor.ask(circuit.relatedPairs, { run, template: null, components: [] });
+    expect(nothing).toEqual({ template: null, served: [] });
     // The second time it is read: no pair is attributed again.
     const again: unknown[] = [];
     expect(await editor.ask(circuit.attribute, { run }, { onPart: (part) => again.push(part) })).toEqual({
@@ -781,6 +799,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/circuit/attribute', {}, 'run'],
     ['cca/circuit/training', {}, 'run'],
     ['cca/circuit/purpose', { run, component: -1 }, 'component'],
+    ['cca/circuit/pairs', { run, template: null, components: [{ component: 1 }] }, 'components[0].gradient'],
     ['cca/circuit/selections/save', { run, name: 'x', selected: [1.5] }, 'selected[0]'],
     ['cca/circuit/selections', {}, 'run'],
     ['cca/circuit/selections/remove', { run }, 'name'],

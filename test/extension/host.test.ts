@@ -3,12 +3,23 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { build as bundle } from 'esbuild';
 import { expect, test } from 'vitest';
+import { printTraceDocument } from '../../server/data/trace-print.ts';
 import { build } from '../cli/built.ts';
+import { demo, pairAt, traceOf } from '../language/sample.ts';
 import { ROOT } from '../vscode/folders.ts';
 import { runTests } from '../vscode/run-tests.ts';
 import { packagedExtension } from '../vscode/vsix.ts';
 import { demoWorkspace, runExperiment } from '../vscode/workspace.ts';
 import type { SuiteTest } from './suite/index.ts';
+
+/** A trace whose text has emoji, CJK, a tab and two-byte line ends: every place in it is easily counted wrong. */
+function scripts(): string {
+  const prompt = 'Tom 👨‍👩‍👧 has\t36 箱子.\nAnn takes 9.\nSolution:';
+  const trace = traceOf(demo, prompt, ' 36 + 9 = 45 箱子 😀.\nThe answer is 45.', { id: 'scripts' });
+  const [plus, minus] = [' +', ' -'].map((text) => demo.encode(text, { addSpecialTokens: false })[0]!);
+  const pair = pairAt(trace, trace.completion_ids.indexOf(plus!), minus!);
+  return printTraceDocument(trace, [pair], demo, { model: 'model' }).replaceAll('\n', '\r\n');
+}
 
 const suites = path.join(import.meta.dirname, 'suite');
 const outdir = path.join(ROOT, 'dist', 'host-suite');
@@ -32,6 +43,7 @@ const extension = await packagedExtension();
 const { folder, small } = demoWorkspace();
 const report = `${folder}.json`;
 let failure: unknown = null;
+fs.writeFileSync(path.join(folder, 'scripts.trace'), scripts());
 try {
   runExperiment(small);
   await runTests({

@@ -1,52 +1,104 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
-import { VARIANTS } from '../engine/experiment/experiment.ts';
+import { readSettings, VARIANTS } from '../engine/experiment/experiment.ts';
 import { planRun, type RunPlan } from '../engine/experiment/params.ts';
-import { bytesNeeded, footprint, type RunExtents, runPhases } from '../engine/memory.ts';
+import { bytesNeeded, footprint, memoryLimit, type RunExtents, runPhases } from '../engine/memory.ts';
 import { InputError } from '../errors.ts';
-import type { JobSpec } from '../protocol/jobs.ts';
+import type { JobCost, JobSpec, Span } from '../protocol/jobs.ts';
 import { describeRun, listRuns, type RunDescription } from '../runs/catalogue.ts';
 import { type PlannedJob, planJob, STAGES } from './command-line.ts';
 
-export interface Estimate {
-  seconds: number | null;
-  memory: number;
-  stages: { name: string; seconds: number | null; kept: boolean }[];
+/** What a run is to be forecast from, as it would read it. */
+export type Planned = RunPlan & { seed: number };
+
+/** Seconds by stage, bytes on disk, and where that was measured. */
+export interface Forecast {
+  stages: readonly { name: string; low: number; high: number }[];
+  disk: number;
+  device: string;
+  threads: number;
 }
 
 /**
- * What a job would cost: time from earlier runs of the same model in the same folders, memory from the checkpoint's
- * sizes, the settings and how long the problems are.
+ * What a job would cost: time from earlier runs of the same model in the same folders, else as forecast; memory from the
+ * checkpoint's sizes, the settings and how long the problems are.
+ * @param forecast measures on the loaded model; null where nothing may be measured. Where it cannot be, it throws InputError
  * @throws InputError where the experiment or the checkpoint is wrong
  */
-export async function estimate(spec: JobSpec, runFolders: readonly string[]): Promise<Estimate> {
+export async function estimate(
+  spec: JobSpec,
+  runFolders: readonly string[],
+  forecast: ((planned: Planned) => Promise<Forecast>) | null,
+): Promise<JobCost> {
   const { run, stages: names, experiment } = await planJob(spec);
   const checkpoint = openCheckpoint(experiment.model);
-  const plan = planRun(experiment);
-  const steps = Number(spec.set['amplify.steps'] ?? plan.settings.amplify.steps);
+  const plan = planRun(experiment, readSettings(spec.set, spec.experiment));
+  const { steps } = plan.settings.amplify;
   const earlier = runsNear(run, runFolders).filter(
     (one) => one.manifest.model?.path === path.resolve(checkpoint.folder),
   );
   const finished = finishedStages(run, spec);
   const taken = takenOver(spec, experiment);
-  const stages = names.map((name) => {
+  const known = names.map((name) => {
     const kept = finished.has(name) || taken.has(name);
-    return { name, seconds: kept ? 0 : secondsOf(name, earlier, steps), kept };
+    const seconds = kept ? 0 : secondsOf(name, earlier, steps);
+    return { name, kept, seconds: seconds === null ? null : { low: seconds, high: seconds } };
   });
-  const known = stages.every(({ seconds }) => seconds !== null);
+  const variants = VARIANTS.filter((variant) => names.includes(`variant-${variant}`));
+  const memory = bytesNeeded(
+    footprint(checkpoint, plan.model.lean ?? false),
+    runPhases(checkpoint.config, extentsOf(plan, taken), plan.settings, {
+      variants,
+      remote: plan.endpoint !== null,
+      until: spec.until,
+    }),
+  );
+  const isKnown = known.every(({ seconds }) => seconds !== null);
+  const measured =
+    isKnown || forecast === null || plan.endpoint !== null || memory > memoryLimit()
+      ? null
+      : await forecast({ ...plan, variants, seed: spec.seed ?? experiment.seed ?? 0 }).catch(unforeseen);
+  const stages = known.map((stage) => ({
+    ...stage,
+    seconds: stage.seconds ?? spanOf(measured?.stages.find(({ name }) => name === stage.name)),
+  }));
+  const whole = isKnown ? earlier.find(({ status }) => status === 'finished') : undefined;
+  const sum = (end: keyof Span) => stages.reduce((total, { seconds }) => total + seconds![end], 0);
   return {
-    seconds: known ? stages.reduce((sum, { seconds }) => sum + seconds!, 0) : null,
-    memory: bytesNeeded(
-      footprint(checkpoint, plan.model.lean ?? false),
-      runPhases(checkpoint.config, extentsOf(plan, taken), plan.settings, {
-        variants: VARIANTS.filter((variant) => names.includes(`variant-${variant}`)),
-        remote: plan.endpoint !== null,
-        until: spec.until,
-      }),
-    ),
+    seconds: stages.every(({ seconds }) => seconds) ? { low: sum('low'), high: sum('high') } : null,
+    memory,
+    disk: measured?.disk ?? (whole ? bytesOf(whole) : null),
+    free: freeBytes(run),
+    device: measured?.device ?? whole?.manifest.device ?? null,
+    threads: measured?.device === 'cpu' ? measured.threads : null,
+    from: measured ? 'measurement' : isKnown ? 'runs' : null,
     stages,
   };
+}
+
+const spanOf = (stage: Span | undefined): Span | null =>
+  stage ? { low: stage.low, high: stage.high } : null;
+
+/** What a forecast stumbles over stops the job as well, and is told there. */
+function unforeseen(error: unknown): null {
+  if (error instanceof InputError) return null;
+  throw error;
+}
+
+const bytesOf = ({ artefacts }: RunDescription) =>
+  artefacts.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+
+/** Free bytes where a folder is, or will be. */
+function freeBytes(folder: string): number | null {
+  for (let at = folder; ; at = path.dirname(at)) {
+    try {
+      const { bavail, bsize } = statfsSync(at);
+      return bavail * bsize;
+    } catch {
+      if (at === path.dirname(at)) return null;
+    }
+  }
 }
 
 /** Stages whose results come from elsewhere: copying them costs nothing to speak of. */

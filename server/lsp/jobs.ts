@@ -1,7 +1,7 @@
 /** Requests about jobs. */
 import path from 'node:path';
 import { curveOf } from '../jobs/curve.ts';
-import { estimate } from '../jobs/estimate.ts';
+import { estimate, type Planned } from '../jobs/estimate.ts';
 import * as protocol from '../protocol/jobs.ts';
 import * as check from './check.ts';
 import { findRuns } from './run-rows.ts';
@@ -44,9 +44,19 @@ export function answerJobs(services: Services): void {
     services.jobs().forget(id);
     return null;
   });
-  answers.on(protocol.estimate, spec, (job) => {
+  const costed = check.object<{ job: protocol.JobSpec; measure: boolean }>({
+    job: spec,
+    measure: check.flag,
+  });
+  answers.on(protocol.estimate, costed, ({ job, measure }, { signal }) => {
     const roots = findRuns(services.folders).map((run) => path.dirname(run));
-    return estimate(job, [...new Set(roots)]);
+    const { trusted, device, threads } = services.options;
+    // As the job's process is started.
+    const forecast = ({ model, ...plan }: Planned) => {
+      const own = { ...model, threads: threads ?? model.threads, ...(device !== 'auto' && { device }) };
+      return services.engine.call('forecast', { ...plan, model: own }, { signal });
+    };
+    return estimate(job, [...new Set(roots)], trusted && measure ? forecast : null);
   });
   answers.on(protocol.curve, check.object<{ run: string }>({ run: check.text }), ({ run }) =>
     curveOf(path.resolve(run)),

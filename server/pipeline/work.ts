@@ -116,7 +116,7 @@ export class Rates {
 /** A loaded model keeps its speed from one stage to the next. */
 const known = new WeakMap<Model, Rates>();
 
-function ratesOf(model: Model): Rates {
+export function ratesOf(model: Model): Rates {
   const rates = known.get(model) ?? new Rates();
   known.set(model, rates);
   return rates;

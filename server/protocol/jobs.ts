@@ -87,15 +87,32 @@ export const endTraining = request<{ id: string }, null>('cca/jobs/endTraining')
 export const list = request<null, JobState[]>('cca/jobs/list');
 /** Takes an ended job off the list; its run folder stays. */
 export const forget = request<{ id: string }, null>('cca/jobs/forget');
+/** Seconds, from and to. */
+export interface Span {
+  low: number;
+  high: number;
+}
+
 /** What a job would cost, before it starts. */
-export const estimate = request<
-  JobSpec,
-  {
-    seconds: number | null;
-    memory: number;
-    stages: { name: string; seconds: number | null; kept: boolean }[];
-  }
->('cca/jobs/estimate');
+export interface JobCost {
+  /** Null where nothing is known, as with a server or in a workspace that is not trusted. */
+  seconds: Span | null;
+  /** Bytes. */
+  memory: number;
+  /** Bytes that the run folder grows to; null where unknown. */
+  disk: number | null;
+  /** Bytes that are free there; null where the system does not tell. */
+  free: number | null;
+  /** Where it runs, and CPU threads where these matter and are known. */
+  device: string | null;
+  threads: number | null;
+  /** Whether earlier runs of the model took so long, or a moment's measurement lets expect it. */
+  from: 'runs' | 'measurement' | null;
+  stages: { name: string; seconds: Span | null; kept: boolean }[];
+}
+
+/** `measure`: for a moment, on the loaded model, where no run of it has finished the stages yet. */
+export const estimate = request<{ job: JobSpec; measure: boolean }, JobCost>('cca/jobs/estimate');
 
 /** A job changed; at most ten a second for each. */
 export const changed = notification<JobState>('cca/jobs/changed');

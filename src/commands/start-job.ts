@@ -1,17 +1,14 @@
 import { CancellationError, ProgressLocation, window, workspace } from 'vscode';
-import { estimate, type JobSpec, start } from '../../server/protocol/jobs.ts';
+import { estimate, type JobCost, type JobSpec, start } from '../../server/protocol/jobs.ts';
 import type { App } from '../app.ts';
 import { config, setConfig } from '../config.ts';
 import { languageId } from '../contributions.ts';
-import { bytes, duration } from '../format.ts';
-import { stageLabel } from '../jobs/describe.ts';
+import { costLine, stagesLine } from './cost.ts';
 import { isExperimentFile } from './experiment-file.ts';
 import { choose } from './pick.ts';
 
 /** Shorter jobs start without a question (seconds). */
 const LONG = 15;
-
-type Cost = NonNullable<NonNullable<typeof estimate.types>['result']>;
 
 export const jobSpec = (experiment: string, own: Partial<JobSpec> = {}): JobSpec => ({
   experiment,
@@ -27,18 +24,21 @@ export const jobSpec = (experiment: string, own: Partial<JobSpec> = {}): JobSpec
   ...own,
 });
 
-/** What a job costs. Documents that it reads are saved before. */
-async function costOf(app: App, spec: JobSpec): Promise<Cost> {
+/** What a job costs. Documents that it reads are saved before. Where nobody asks for the time, none is measured. */
+async function costOf(app: App, job: JobSpec): Promise<JobCost> {
   await saveInputs();
+  const measure = config.confirmJobs();
+  const title = 'Estimating what the job takes';
+  // On a large model that takes a while.
   return window.withProgress(
-    { location: ProgressLocation.Window, title: 'Estimating the cost' },
-    (_, token) => app.engine.request(estimate, spec, { token }),
+    { location: ProgressLocation.Notification, cancellable: true, title },
+    (_, token) => app.engine.request(estimate, { job, measure }, { token }),
   );
 }
 
 /** What is known of a job before it is started. */
 interface Known {
-  cost?: Cost;
+  cost?: JobCost;
   /** What it trains on. */
   note?: string;
 }
@@ -46,7 +46,7 @@ interface Known {
 /** Shows what a job costs, unless the user asked not to be asked, and starts it. */
 export async function startJob(app: App, title: string, spec: JobSpec, known: Known = {}): Promise<void> {
   const cost = known.cost ?? (await costOf(app, spec));
-  const long = cost.seconds === null || cost.seconds >= LONG;
+  const long = cost.seconds === null || cost.seconds.high >= LONG;
   if (config.confirmJobs() && long) await confirm(title, cost, known.note);
   app.jobs.take(await app.engine.request(start, spec));
 }
@@ -59,7 +59,7 @@ export async function startOnce(app: App, title: string, spec: JobSpec, note?: s
   await startJob(app, `${title}, again`, { ...spec, redo: spec.until }, note ? { note } : {});
 }
 
-async function confirm(title: string, cost: Cost, note?: string): Promise<void> {
+async function confirm(title: string, cost: JobCost, note?: string): Promise<void> {
   const detail = [note, stagesLine(cost)].filter(Boolean).join(' · ');
   const never = await choose(
     [
@@ -70,18 +70,6 @@ async function confirm(title: string, cost: Cost, note?: string): Promise<void> 
   );
   if (never) await setConfig('jobs.confirm', false);
 }
-
-/** `about 2 min · 350 MB of memory` */
-const costLine = ({ seconds, memory }: Pick<Cost, 'seconds' | 'memory'>): string =>
-  `${seconds === null ? 'time not known yet' : `about ${duration(seconds)}`} · ${bytes(memory)} of memory`;
-
-const stagesLine = ({ stages }: Cost): string =>
-  stages
-    .map(({ name, seconds, kept }) => {
-      const what = kept ? 'kept' : seconds === null ? null : duration(seconds);
-      return what === null ? stageLabel(name) : `${stageLabel(name)} ${what}`;
-    })
-    .join(' · ');
 
 /** Saves what a job may read: trace documents and experiment files. */
 export async function saveInputs(): Promise<void> {

@@ -35,11 +35,26 @@ afterAll(async () => {
 });
 
 test('a job runs an experiment, told as it goes', async () => {
-  const before = await editor.ask(jobs.estimate, job(experiment));
+  const cost = (measure: boolean) => editor.ask(jobs.estimate, { job: job(experiment), measure });
+  const before = await cost(false);
   expect(before.stages.map(({ name, seconds, kept }) => [name, seconds, kept])).toEqual(
     ['generate', 'localize', 'mask', 'amplify', 'evaluate'].map((name) => [name, null, false]),
   );
-  expect(before.seconds).toBeNull();
+  expect(before).toMatchObject({ seconds: null, disk: null, device: null, from: null });
+  expect(before.free).toBeGreaterThan(0);
+  const measured = await cost(true);
+  expect(measured).toMatchObject({ from: 'measurement', device: 'cpu', memory: before.memory });
+  expect(measured.threads).toBeGreaterThan(0);
+  expect(measured.disk).toBeGreaterThan(0);
+  for (const { name, seconds } of measured.stages) {
+    expect(seconds!.low, name).toBeGreaterThan(0);
+    expect(seconds!.high, name).toBeGreaterThan(seconds!.low);
+  }
+  const sum = (end: 'low' | 'high') =>
+    measured.stages.reduce((total, { seconds }) => total + seconds![end], 0);
+  expect(measured.seconds).toEqual({ low: sum('low'), high: sum('high') });
+  // Measured once for a loaded model.
+  expect((await cost(true)).stages).toEqual(measured.stages);
   const started = await editor.ask(jobs.start, job(experiment));
   expect(started).toMatchObject({ state: 'running', run, title: 'Amplify: tiny', restarts: 0 });
   const twice = await failure(editor.ask(jobs.start, job(experiment)));
@@ -63,13 +78,13 @@ test('a job runs an experiment, told as it goes', async () => {
   expect(steps[1]!.validation).toBeGreaterThan(0);
   expect(steps[0]!.validation).toBeNull();
   expect(await editor.ask(jobs.list, null)).toEqual([ended]);
-  const after = await editor.ask(
-    jobs.estimate,
-    job(experiment, { set: { 'amplify.steps': 12 }, redo: 'amplify' }),
-  );
+  const longer = job(experiment, { set: { 'amplify.steps': 12 }, redo: 'amplify' });
+  const after = await editor.ask(jobs.estimate, { job: longer, measure: true });
+  expect(after).toMatchObject({ from: 'runs', device: 'cpu' });
+  expect(after.disk).toBeGreaterThan(fs.statSync(path.join(run, 'traces.jsonl')).size);
   expect(after.stages.map(({ kept }) => kept)).toEqual([true, true, true, false, false]);
   const seconds = JSON.parse(fs.readFileSync(path.join(run, 'report.json'), 'utf8')).stages.amplify.seconds;
-  expect(after.stages[3]!.seconds).toBeCloseTo(2 * seconds, 3);
+  expect(after.stages[3]!.seconds!.low).toBeCloseTo(2 * seconds, 3);
 });
 
 interface Opened {
@@ -548,7 +563,7 @@ describe('runs, their traces and patches', () => {
     const { folder: out } = await editor.ask(runs.freeFolder, { run });
     expect(out).toBe(`${run}-2`);
     const spec = job(experiment, { out, from: run, until: 'mask' });
-    const cost = await editor.ask(jobs.estimate, spec);
+    const cost = await editor.ask(jobs.estimate, { job: spec, measure: false });
     expect(cost.stages.map(({ kept }) => kept)).toEqual([true, true, false]);
     const { id } = await editor.ask(jobs.start, spec);
     expect((await editor.ask(runs.freeFolder, { run })).folder).toBe(`${run}-3`);
@@ -808,7 +823,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/jobs/cancel', {}, 'id'],
     ['cca/jobs/endTraining', {}, 'id'],
     ['cca/jobs/forget', { id: 4 }, 'id'],
-    ['cca/jobs/estimate', {}, 'experiment'],
+    ['cca/jobs/estimate', { job: {}, measure: true }, 'job.experiment'],
     ['cca/jobs/curve', {}, 'run'],
     ['cca/configure', { trusted: 'yes' }, 'trusted'],
   ];

@@ -11,6 +11,7 @@ import { devices } from './devices.ts';
 import { diff } from './diff.ts';
 import { evaluate } from './evaluate.ts';
 import { exportPairs } from './export-pairs.ts';
+import { forecast } from './forecast.ts';
 import { generate } from './generate.ts';
 import { load } from './load.ts';
 import { localize } from './localize.ts';
@@ -29,6 +30,7 @@ export const makeJobs = (models: Models) => ({
   benchmark: benchmark(models),
   merge,
   run: run(models),
+  forecast: forecast(models),
   score: score(models),
   attribute: attribute(models),
   diff: diff(models),

@@ -239,8 +239,17 @@ function redone({ redo, variants }: RunAllParams): string[] {
   return names.slice(names.indexOf(redo));
 }
 
-async function loadData(
-  { problems, prompts, controls, watch, text, controlLimit, seed }: RunAllParams,
+/** The data of a run as its stages take them. */
+export async function loadData(
+  {
+    problems,
+    prompts,
+    controls,
+    watch,
+    text,
+    controlLimit,
+    seed,
+  }: Pick<RunAllParams, 'problems' | 'prompts' | 'controls' | 'watch' | 'text' | 'controlLimit' | 'seed'>,
   tokenizer: Tokenizer,
   signal: Signal,
 ): Promise<RunData> {

@@ -41,6 +41,8 @@ class Emitter {
     opsetImport: [{ domain: '', version: BigInt(OPSET) }],
     graph: { name: 'graph' },
   });
+  /** Names of the ONNX nodes that read 16-bit numbers. */
+  readonly narrow: string[] = [];
   private readonly values = new Map<Node, string>();
   private readonly constants = new Map<string, string>();
   private readonly symbols = new Map<string, { input: string; axis: number; less: number }>();
@@ -228,6 +230,14 @@ function valueInfo(name: string, node: Node): ValueInfoProto {
   });
 }
 
+const isNarrow = ({ dtype }: Node): boolean => dtype === 'f16' || dtype === 'bf16';
+
+/** Notes that the ONNX node `name` reads `from`. */
+function reading(e: Emitter, from: Node, name: string): string {
+  if (isNarrow(from)) e.narrow.push(name);
+  return name;
+}
+
 type Lowering = (e: Emitter, node: Node, x: readonly string[]) => string;
 
 const direct =
@@ -350,8 +360,10 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
     e.op('ReduceMax', [x!, e.i64((node.op as { axes: readonly number[] }).axes)], { keepdims: 1 }),
   softmax: (e, _node, [x]) => e.op('Softmax', [x!], { axis: -1 }),
   logSoftmax: (e, _node, [x]) => e.op('LogSoftmax', [x!], { axis: -1 }),
-  gather: (e, node, [data, indices]) =>
-    e.op('Gather', [data!, indices!], { axis: (node.op as { axis: number }).axis }),
+  gather: (e, node, [data, indices]) => {
+    const { axis } = node.op as { axis: number };
+    return reading(e, node.inputs[0]!, e.op('Gather', [data!, indices!], { axis }));
+  },
   scatterAdd: (e, node, [base, indices, updates]) => {
     const { axis } = node.op as { axis: number };
     if (axis === 0) {
@@ -373,7 +385,8 @@ const lowerings: Record<Exclude<OpKind, 'input' | 'weight'>, Lowering> = {
     ];
     return e.op('ScatterElements', [base!, column, values], { axis: 1, reduction: 'add' });
   },
-  cast: (e, node, [x]) => e.op('Cast', [x!], { to: dataTypes[(node.op as { to: DType }).to] }),
+  cast: (e, node, [x]) =>
+    reading(e, node.inputs[0]!, e.op('Cast', [x!], { to: dataTypes[(node.op as { to: DType }).to] })),
   argmax: (e, _node, [x]) => e.op('ArgMax', [x!], { axis: -1, keepdims: 0 }),
 };
 
@@ -389,11 +402,18 @@ function widen(e: Emitter, cast: Node, operation: Node): string {
   if (!other || other.shape.length === 0) return lowerings.cast(e, cast, [weight]);
   const nothing = e.op('Mul', [e.op('Shape', [e.value(other)], { start: 0, end: 1 }), e.i64([0])]);
   const shape = e.op('Add', [e.i64(cast.shape as number[]), nothing]);
-  return lowerings.cast(e, cast, [e.op('Reshape', [weight, shape], { allowzero: 0 })]);
+  const reshaped = e.op('Reshape', [weight, shape], { allowzero: 0 });
+  return lowerings.cast(e, cast, [reading(e, cast.inputs[0]!, reshaped)]);
+}
+
+/** A serialised ONNX model, and the names of its nodes that read 16-bit numbers. */
+export interface Lowered {
+  model: Uint8Array<ArrayBuffer>;
+  narrow: readonly string[];
 }
 
 /**
- * Lower a graph to ONNX bytes. Weights become initialisers that point into the checkpoint's own files.
+ * Lower a graph to ONNX. Weights become initialisers that point into the checkpoint's own files.
  * @param locate where a checkpoint tensor lies
  * @param widenOnUse widen a 16-bit weight anew for every operation that reads it, so that none is held in float32 from the
  * forward to the backward pass
@@ -402,7 +422,7 @@ export function lower(
   graph: Graph,
   locate: (name: string) => WeightLocation,
   { widenOnUse = false } = {},
-): Uint8Array {
+): Lowered {
   const e = new Emitter();
   const order = topological(graph.outputs.values());
   // Declared first, so that extents can be read off any input.
@@ -426,5 +446,5 @@ export function lower(
     e.op('Identity', [e.value(node)], {}, name);
     e.graph.output.push(valueInfo(name, node));
   }
-  return toBinary(ModelProtoSchema, e.model);
+  return { model: toBinary(ModelProtoSchema, e.model), narrow: e.narrow };
 }

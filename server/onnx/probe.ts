@@ -70,7 +70,7 @@ async function run(
   times: number,
 ): Promise<{ y: Float32Array; x: Float32Array; w: Float32Array; milliseconds: number }> {
   const [rows, width] = shape;
-  const model = lower(chain(...shape), () => {
+  const { model } = lower(chain(...shape), () => {
     throw new Error('the probe has no weights');
   });
   const session = await ort.InferenceSession.create(model, {

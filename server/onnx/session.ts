@@ -51,9 +51,9 @@ export async function createSession(
   weights: WeightFiles,
   { provider, threads, prepack, lean = false }: SessionOptions,
 ): Promise<Session> {
-  const model = lower(graph, (name) => weights.locate(name), { widenOnUse: lean });
+  const { model, narrow } = lower(graph, (name) => weights.locate(name), { widenOnUse: lean });
   const session = await ort.InferenceSession.create(model, {
-    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+    executionProviders: providers(provider, narrow),
     graphOptimizationLevel: 'all',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -97,6 +97,17 @@ export async function createSession(
     },
     release: () => session.release(),
   };
+}
+
+/** @param narrow names of the nodes that read 16-bit numbers */
+function providers(
+  provider: SessionOptions['provider'],
+  narrow: readonly string[],
+): ort.InferenceSession.ExecutionProviderConfig[] {
+  if (provider === 'cpu') return ['cpu'];
+  // WebGPU takes 16-bit nodes whether or not the device has 16-bit shaders, and fails when it runs them without.
+  if (provider === 'webgpu') return [{ name: 'webgpu', forceCpuNodeNames: narrow }, 'cpu'];
+  return [provider, 'cpu'];
 }
 
 /** A row-major float32 value. */

@@ -35,8 +35,7 @@ export function findChromium(): string | null {
 export function ensureChromium(): string {
   const found = findChromium();
   if (found) return found;
-  // With the Vulkan loader: Chromium brings a software driver, on which the WebGPU provider is tested.
-  installDebian(['chromium', 'libvulkan1', 'fonts-noto-cjk', 'fonts-noto-color-emoji']);
+  installDebian(['chromium', 'fonts-noto-cjk', 'fonts-noto-color-emoji']);
   const installed = findChromium();
   if (installed) return installed;
   throw new Error('the browser tests need Chromium or Chrome: install it, or set CCA_CHROMIUM to its path');

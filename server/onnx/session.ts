@@ -106,7 +106,8 @@ function providers(
 ): ort.InferenceSession.ExecutionProviderConfig[] {
   if (provider === 'cpu') return ['cpu'];
   // WebGPU takes 16-bit nodes whether or not the device has 16-bit shaders, and fails when it runs them without.
-  if (provider === 'webgpu') return [{ name: 'webgpu', forceCpuNodeNames: narrow }, 'cpu'];
+  if (provider === 'webgpu' && narrow.length > 0)
+    return [{ name: 'webgpu', forceCpuNodeNames: narrow }, 'cpu'];
   return [provider, 'cpu'];
 }
 

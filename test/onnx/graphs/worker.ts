@@ -29,8 +29,10 @@ export interface Placement {
   /** The runtime's name of it, e.g. WebGpuExecutionProvider. */
   provider: string;
   op: string;
-  /** Whether it read floating-point numbers: nodes that do not compute extents and indices. */
+  /** Whether it read 32-bit floating-point numbers: nodes that do not compute extents and indices. */
   floats: boolean;
+  /** Whether it read 16-bit ones: these are meant for the CPU. */
+  narrow: boolean;
   runs: number;
 }
 
@@ -74,8 +76,9 @@ function placements(): Placement[] {
     fs.rmSync(at);
     for (const { cat, name, args } of events) {
       if (cat !== 'Node' || !name.endsWith('_kernel_time')) continue;
-      const floats = (args.input_type_shape ?? []).some((input) => Object.keys(input)[0]?.includes('float'));
-      const placement = { provider: args.provider!, op: args.op_name!, floats };
+      const types = (args.input_type_shape ?? []).map((input) => Object.keys(input)[0]);
+      const [floats, narrow] = [types.includes('float'), types.some((type) => /float16/.test(type ?? ''))];
+      const placement = { provider: args.provider!, op: args.op_name!, floats, narrow };
       const key = JSON.stringify(placement);
       counts.set(key, { ...placement, runs: (counts.get(key)?.runs ?? 0) + 1 });
     }

@@ -4,7 +4,7 @@ import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { readSettings, VARIANTS } from '../engine/experiment/experiment.ts';
 import { planRun, type RunPlan } from '../engine/experiment/params.ts';
 import { bytesNeeded, footprint, memoryLimit, type RunExtents, runPhases } from '../engine/memory.ts';
-import { InputError } from '../errors.ts';
+import { Cancelled, InputError } from '../errors.ts';
 import type { JobCost, JobSpec, Span } from '../protocol/jobs.ts';
 import { describeRun, listRuns, type RunDescription } from '../runs/catalogue.ts';
 import { type PlannedJob, planJob, STAGES } from './command-line.ts';
@@ -23,7 +23,7 @@ export interface Forecast {
 /**
  * What a job would cost: time from earlier runs of the same model in the same folders, else as forecast; memory from the
  * checkpoint's sizes, the settings and how long the problems are.
- * @param forecast measures on the loaded model; null where nothing may be measured. Where it cannot be, it throws InputError
+ * @param forecast measures on the loaded model; null where nothing may be measured
  * @throws InputError where the experiment or the checkpoint is wrong
  */
 export async function estimate(
@@ -80,10 +80,10 @@ export async function estimate(
 const spanOf = (stage: Span | undefined): Span | null =>
   stage ? { low: stage.low, high: stage.high } : null;
 
-/** What a forecast stumbles over stops the job as well, and is told there. */
+/** What a forecast stumbles over stops the job as well, and is told there; a job can be started without one. */
 function unforeseen(error: unknown): null {
-  if (error instanceof InputError) return null;
-  throw error;
+  if (error instanceof Cancelled) throw error;
+  return null;
 }
 
 const bytesOf = ({ artefacts }: RunDescription) =>

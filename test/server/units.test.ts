@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../server/engine/client.ts';
 import { Cancelled } from '../../server/errors.ts';
 import { commandLine, resumed } from '../../server/jobs/command-line.ts';
+import { estimate } from '../../server/jobs/estimate.ts';
 import { JobEvents, newState } from '../../server/jobs/job-events.ts';
 import { Tail } from '../../server/jobs/tail.ts';
 import { Throttle } from '../../server/jobs/throttle.ts';
@@ -12,7 +13,7 @@ import { ScoreCache } from '../../server/lsp/score-cache.ts';
 import type { EngineStatus } from '../../server/protocol/engine.ts';
 import { scratch } from '../cli/built.ts';
 import { model } from './client.ts';
-import { job } from './tiny.ts';
+import { job, tinyExperiment } from './tiny.ts';
 
 const folder = scratch();
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -204,6 +205,24 @@ describe('the engine', () => {
     expect(told.statuses.at(-1)).toMatchObject({ state: 'idle', failure: null });
     await host.close();
   });
+});
+
+test('a forecast that fails leaves the time unknown; one that is cancelled ends the estimate', async () => {
+  const experiment = tinyExperiment(folder);
+  const stages = ['generate', 'localize', 'mask', 'amplify', 'evaluate'].map((name) => ({
+    name,
+    low: 1,
+    high: 3,
+  }));
+  const forecast = { stages, disk: 5e6, device: 'webgpu', threads: 2 };
+  expect(await estimate(job(experiment), [], async () => forecast)).toMatchObject({
+    ...{ seconds: { low: 5, high: 15 }, disk: 5e6, from: 'measurement' },
+    // Threads are of the CPU.
+    ...{ device: 'webgpu', threads: null },
+  });
+  const failing = (error: Error) => estimate(job(experiment), [], () => Promise.reject(error));
+  expect(await failing(new Error('the engine ended'))).toMatchObject({ seconds: null, from: null });
+  await expect(failing(new Cancelled())).rejects.toThrow(Cancelled);
 });
 
 describe('what a job prints', () => {

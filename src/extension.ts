@@ -1,5 +1,6 @@
 import type { ExtensionContext } from 'vscode';
 import type { App } from './app.ts';
+import { began } from './began.ts';
 import { greetDemo } from './commands/demo.ts';
 import { registerCommands } from './commands/index.ts';
 import { tellEnd } from './jobs/ended.ts';
@@ -23,6 +24,8 @@ export interface Api extends Omit<App, 'context'> {
   panels: Panels;
   /** Messages that were shown last, oldest first. */
   messages: readonly string[];
+  /** Milliseconds from the first statement of the extension's code to the end of its activation. */
+  activation: number;
 }
 
 let running: EngineClient | undefined;
@@ -75,6 +78,7 @@ export function activate(context: ExtensionContext): Api {
     traces,
     panels,
     messages: shown,
+    activation: performance.now() - began,
   };
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
+import { neverAborted, type Signal } from '../control.ts';
 import { readSettings, VARIANTS } from '../engine/experiment/experiment.ts';
 import { planRun, type RunPlan } from '../engine/experiment/params.ts';
 import { bytesNeeded, footprint, memoryLimit, type RunExtents, runPhases } from '../engine/memory.ts';
@@ -24,18 +25,19 @@ export interface Forecast {
  * What a job would cost: time from earlier runs of the same model in the same folders, else as forecast; memory from the
  * checkpoint's sizes, the settings and how long the problems are.
  * @param forecast measures on the loaded model; null where nothing may be measured
- * @throws InputError where the experiment or the checkpoint is wrong
+ * @throws InputError where the experiment or the checkpoint is wrong; Cancelled when `signal` fires
  */
 export async function estimate(
   spec: JobSpec,
   runFolders: readonly string[],
   forecast: ((planned: Planned) => Promise<Forecast>) | null,
+  signal: Signal = neverAborted,
 ): Promise<JobCost> {
   const { run, stages: names, experiment } = await planJob(spec);
   const checkpoint = openCheckpoint(experiment.model);
   const plan = planRun(experiment, readSettings(spec.set, spec.experiment));
   const { steps } = plan.settings.amplify;
-  const earlier = runsNear(run, runFolders).filter(
+  const earlier = (await runsNear(run, runFolders, signal)).filter(
     (one) => one.manifest.model?.path === path.resolve(checkpoint.folder),
   );
   const finished = finishedStages(run, spec);
@@ -143,11 +145,11 @@ function extentsOf(
 }
 
 /** Runs beside this one and in the given folders, newest first. */
-function runsNear(run: string, folders: readonly string[]): RunDescription[] {
+async function runsNear(run: string, folders: readonly string[], signal: Signal): Promise<RunDescription[]> {
   const found = new Map<string, RunDescription>();
   for (const root of new Set([path.dirname(run), ...folders])) {
     try {
-      for (const one of listRuns(root).runs) found.set(one.folder, one);
+      for (const one of (await listRuns(root, signal)).runs) found.set(one.folder, one);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
     }

@@ -86,7 +86,7 @@ export class EngineHost {
     options: CallOptions<JobEvent<K>> = {},
   ): Promise<JobResult<K>> {
     const key = JSON.stringify(model);
-    const device = await this.load(key, model);
+    const device = await unlessAborted(this.load(key, model), options.signal);
     Object.assign(this.status, { device, model: model.folder });
     return this.call(job, params, options);
   }
@@ -174,4 +174,15 @@ export class EngineHost {
     this.told = text;
     this.options.onStatus(status);
   }
+}
+
+/** Waits no longer than until `signal` fires; the work goes on. @throws Cancelled then */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(new Cancelled());
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }

@@ -56,7 +56,7 @@ export function answerJobs(services: Services): void {
       const own = { ...model, threads: threads ?? model.threads, ...(device !== 'auto' && { device }) };
       return services.engine.call('forecast', { ...plan, model: own }, { signal });
     };
-    return estimate(job, [...new Set(roots)], trusted && measure ? forecast : null);
+    return estimate(job, [...new Set(roots)], trusted && measure ? forecast : null, signal);
   });
   answers.on(protocol.curve, check.object<{ run: string }>({ run: check.text }), ({ run }) =>
     curveOf(path.resolve(run)),

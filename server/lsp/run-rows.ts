@@ -1,6 +1,7 @@
 /** Run folders as the editor lists them. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { breathe, type Signal } from '../control.ts';
 import { InputError } from '../errors.ts';
 import type { Report } from '../pipeline/report.ts';
 import type { StudyReport } from '../pipeline/seeds.ts';
@@ -205,15 +206,17 @@ export function reportOf(folder: string): RunReport | null {
   };
 }
 
-/** Runs that can be described, newest first, and those that cannot. */
-export function listRows(
+/** Runs that can be described, newest first, and those that cannot. @throws Cancelled when `signal` fires */
+export async function listRows(
   folders: readonly string[],
   rows: RunRows,
   jobOf: (folder: string) => string | null,
-): { runs: RunRow[]; broken: { folder: string; problem: string }[] } {
+  signal: Signal,
+): Promise<{ runs: RunRow[]; broken: { folder: string; problem: string }[] }> {
   const runs: RunRow[] = [];
   const broken: { folder: string; problem: string }[] = [];
   for (const folder of new Set(folders)) {
+    await breathe(signal);
     try {
       runs.push(rows.row(folder, jobOf(folder)));
     } catch (error) {

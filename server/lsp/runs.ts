@@ -39,7 +39,7 @@ export function answerRuns(services: Services, watching: RunWatch): void {
   answers.on(
     protocol.list,
     check.object<ParamsOf<typeof protocol.list>>({ folders: check.list(check.text) }),
-    async ({ folders }) => {
+    async ({ folders }, { signal }) => {
       const jobs = services.options.storage === '' ? null : services.jobs();
       const own = await (jobs?.list() ?? []);
       const ofJobs = own.map(({ run }) => run).filter((run) => existsSync(path.join(run, 'manifest.json')));
@@ -48,6 +48,7 @@ export function answerRuns(services: Services, watching: RunWatch): void {
         [...findRuns(folders), ...ofJobs],
         rows,
         (folder) => jobs?.workingOn(folder)?.id ?? null,
+        signal,
       );
     },
   );

@@ -41,7 +41,7 @@ export async function applyPatch(
   signal: Signal = neverAborted,
 ): Promise<void> {
   const checkpoint = openCheckpoint(checkpointFolder);
-  const hash = await checkpoint.hash();
+  const hash = await checkpoint.hash(signal);
   if (hash !== patch.baseHash) {
     throw new InputError(
       checkpointFolder,
@@ -63,7 +63,7 @@ export async function revertPatch(
   signal: Signal = neverAborted,
 ): Promise<void> {
   const check = async (temporary: string) => {
-    if ((await openCheckpoint(temporary).hash()) === patch.baseHash) return;
+    if ((await openCheckpoint(temporary).hash(signal)) === patch.baseHash) return;
     throw new InputError(
       mergedFolder,
       'with the patch taken out it is still not the base: it holds other changes too',

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { breathe, neverAborted, type Signal } from '../control.ts';
 import { InputError } from '../errors.ts';
 import { withFileErrors } from './atomic.ts';
 import { JOURNAL_NAME, removeTemporaries, removeWork } from './folder.ts';
@@ -63,7 +64,10 @@ export function describeRun(folder: string): RunDescription {
 }
 
 /** The runs in the sub-folders of `root` (and `root` itself, if it is one), newest first, then those that cannot be read. */
-export function listRuns(root: string): { runs: RunDescription[]; broken: BrokenRun[] } {
+export async function listRuns(
+  root: string,
+  signal: Signal = neverAborted,
+): Promise<{ runs: RunDescription[]; broken: BrokenRun[] }> {
   const base = path.resolve(root);
   const runs: RunDescription[] = [];
   const broken: BrokenRun[] = [];
@@ -71,6 +75,7 @@ export function listRuns(root: string): { runs: RunDescription[]; broken: Broken
   const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(base, entry.name));
   for (const folder of [base, ...folders]) {
     if (!fs.existsSync(path.join(folder, MANIFEST_NAME))) continue;
+    await breathe(signal);
     try {
       runs.push(describeRun(folder));
     } catch (error) {

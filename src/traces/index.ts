@@ -51,6 +51,8 @@ export interface Traces {
     run: string | null;
     pivots: number;
     attribution: number | null;
+    /** What its editor was last given to show of them. */
+    painted: { scored: number; attribution: number | null } | null;
     verdict: string | null;
     timing: {
       first: number | null;
@@ -159,8 +161,9 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
     openAt: (file, token, column) => openAt(editors, Uri.file(file), token, column),
     flips,
     state: () => {
-      const trace = editors.active?.trace;
-      if (!trace) return null;
+      const { active } = editors;
+      if (!active) return null;
+      const { trace, editor } = active;
       return {
         ...trace.of,
         overlay: config.overlayKind(),
@@ -170,6 +173,7 @@ export function registerTraces({ context, server, activePatches, panelOpen }: Tr
         run: trace.view?.run ?? null,
         pivots: trace.view?.pivots.length ?? 0,
         attribution: trace.attribution?.token ?? null,
+        painted: editors.painted(editor),
         verdict: trace.diff && verdict(trace.diff.diff),
         timing: { ...trace.timing, attribution: cursor.latency, longestPaint: editors.longestPaint },
       };

@@ -76,6 +76,8 @@ export class Painter implements Disposable {
   readonly #listening: Disposable;
   /** Longest paint, milliseconds. */
   longest = 0;
+  /** What the last paint had: tokens with scores, and the pivot whose attribution was known. */
+  painted: { scored: number; attribution: number | null } = { scored: 0, attribution: null };
 
   constructor(editor: TextEditor, trace: TraceDocument, styles: Styles) {
     this.editor = editor;
@@ -108,6 +110,8 @@ export class Painter implements Disposable {
     this.#paintPivots(want);
     this.#paintLegend(want);
     this.#paintDiff();
+    const { scores, attribution } = this.trace;
+    this.painted = { scored: scores.done, attribution: attribution?.token ?? null };
     this.longest = Math.max(this.longest, performance.now() - began);
   }
 

@@ -153,6 +153,11 @@ export class TraceEditors implements Disposable {
     return Math.max(this.#longest, ...[...this.#painters.values()].map((painter) => painter.longest));
   }
 
+  /** What an editor shows; null where it shows no trace. */
+  painted(editor: TextEditor): Painter['painted'] | null {
+    return this.#painters.get(editor)?.painted ?? null;
+  }
+
   #sync(): void {
     const seen = new Set(window.visibleTextEditors.filter(({ document }) => isTrace(document)));
     for (const [editor, painter] of this.#painters) {

@@ -117,7 +117,8 @@ test('a bar that is missed is remembered, unless bars do not apply', () => {
   judged.judged('fast', '3', 3, { atLeast: 2 });
   judged.judged('slow', '1', 1, { atLeast: 2 });
   judged.judged('large', '5', 5, { atMost: 4 });
-  expect(judged.missed).toEqual(['slow', 'large']);
+  judged.unmeasured('absent');
+  expect(judged.missed).toEqual(['slow', 'large', 'absent']);
   const quick = new Report(false);
   quick.judged('slow', '1', 1, { atLeast: 2 });
   expect(quick.missed).toEqual([]);

@@ -67,6 +67,12 @@ export class Report {
     console.log(`  ${label.padEnd(44)} ${value}`);
   }
 
+  /** A figure with a bar that could not be taken: missed. */
+  unmeasured(label: string): void {
+    if (this.judges) this.missed.push(label);
+    this.line(label, this.judges ? 'not measured   (MISSED)' : 'not measured');
+  }
+
   /** A figure with a bar that it should reach (`atLeast`) or stay under (`atMost`). */
   judged(label: string, text: string, value: number, bar: { atLeast?: number; atMost?: number }): void {
     const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;

@@ -65,10 +65,10 @@ test('runs are listed newest first; damaged ones apart; other folders not at all
   fs.mkdirSync(path.join(base, 'other'));
   fs.mkdirSync(path.join(base, 'damaged'));
   fs.writeFileSync(path.join(base, 'damaged', 'manifest.json'), '{');
-  const { runs, broken } = listRuns(base);
+  const { runs, broken } = await listRuns(base);
   expect(runs.map((run) => path.basename(run.folder))).toEqual(['new', 'middle', 'old']);
   expect(broken.map((run) => path.basename(run.folder))).toEqual(['damaged']);
-  expect(() => listRuns(path.join(base, 'absent'))).toThrow('no such file or folder');
+  await expect(listRuns(path.join(base, 'absent'))).rejects.toThrow('no such file or folder');
 });
 
 test('deleting a run deletes what it made and nothing else', async () => {

@@ -857,24 +857,126 @@ test('what the user can mend is told in one line', async () => {
   }
 });
 
-test('a request is cancelled midway, and the server goes on', async () => {
-  const { document } = await openPivot();
-  const controller = new AbortController();
-  const answer = editor.ask(
-    traces.outputDiff,
-    { uri: document, version: 1, from: [], to: [{ file: patch, scale: 0.9 }] },
-    { cancel: controller.signal, onPart: () => controller.abort() },
-  );
-  expect((await failure(answer)).code).toBe(-32800);
-  expect((await editor.ask(traces.view, { uri: document, version: 1 })).tokens).toBeGreaterThan(0);
-  expect(
-    await editor.ask(traces.branches, {
-      uri: document,
-      version: 1,
-      token: (await editor.ask(traces.view, { uri: document, version: 1 })).pivots[0]!.token,
-      patches: [],
-    }),
-  ).toHaveLength(2);
+describe('a request that is cancelled is answered at once, and the engine works on', () => {
+  /** Each under weights that nothing is known of yet. */
+  let asked = 0;
+  const patches = () => [{ file: patch, scale: 0.3 + asked++ / 100 }];
+  const merged = path.join(folder, 'merged');
+  const masked = path.join(folder, 'runs', 'masked');
+  const out = path.join(folder, 'not-made');
+  let of: traces.OfDocument;
+  let token: number;
+
+  beforeAll(async () => {
+    const { document, view } = await openPivot();
+    of = { uri: document, version: 1 };
+    token = view.pivots[0]!.token;
+    await editor.ask(runs.exportPatches, {
+      model,
+      patches: [{ file: patch, scale: 1 }],
+      as: 'checkpoint',
+      out: merged,
+    });
+  });
+
+  /** Outputs that are being completed: the engine takes turns between them and whatever else is asked. */
+  async function atWork() {
+    let begun = () => {};
+    const first = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const diffs = [1, 2, 3].map(() =>
+      editor.ask(traces.outputDiff, { ...of, from: patches(), to: patches() }, { onPart: begun }),
+    );
+    let over = false;
+    const work = Promise.all(diffs).finally(() => {
+      over = true;
+    });
+    await first;
+    return { work, isOver: () => over };
+  }
+
+  type Send = (cancel: AbortSignal) => Promise<unknown>;
+  test.each<[string, Send]>([
+    [
+      'scores',
+      (cancel) => editor.ask(traces.scores, { ...of, patches: patches(), visible: null }, { cancel }),
+    ],
+    [
+      'attribution',
+      (cancel) =>
+        editor.ask(traces.attribution, { ...of, token, patches: patches(), components: true }, { cancel }),
+    ],
+    ['branches', (cancel) => editor.ask(traces.branches, { ...of, token, patches: patches() }, { cancel })],
+    [
+      'an output diff',
+      (cancel) => editor.ask(traces.outputDiff, { ...of, from: null, to: patches() }, { cancel }),
+    ],
+    ['attribution of a run', (cancel) => editor.ask(circuit.attribute, { run: masked }, { cancel })],
+    [
+      'a checkpoint',
+      (cancel) =>
+        editor.ask(runs.exportPatches, { model, patches: patches(), as: 'checkpoint', out }, { cancel }),
+    ],
+    [
+      'an adapter',
+      (cancel) => editor.ask(runs.exportPatches, { model, patches: patches(), as: 'peft', out }, { cancel }),
+    ],
+    [
+      'a revert',
+      (cancel) =>
+        editor.ask(
+          runs.revertPatches,
+          { model: merged, patches: [{ file: patch, scale: 1 }], out },
+          { cancel },
+        ),
+    ],
+    ['pairs', (cancel) => editor.ask(runs.exportPairs, { run, as: 'dpo', out }, { cancel })],
+  ])('%s', async (_, send) => {
+    const { work, isOver } = await atWork();
+    const controller = new AbortController();
+    const answer = failure(send(controller.signal));
+    // Requests are taken in their order: when this one is answered, that one has begun.
+    await editor.ask(panel.trainingSettings, { run });
+    controller.abort();
+    expect(await answer).toEqual({ code: -32800, message: 'cancelled' });
+    // It waited for nobody else's work, which nothing has disturbed.
+    expect(isOver()).toBe(false);
+    for (const { to } of await work) expect(to.text.length).toBeGreaterThan(0);
+    expect(fs.existsSync(out)).toBe(false);
+    expect(fs.existsSync(path.join(masked, 'attribution.bin'))).toBe(false);
+  });
+
+  test.each<[string, (crowd: string, cancel: AbortSignal) => Promise<unknown>]>([
+    ['the list of runs', (crowd, cancel) => editor.ask(runs.list, { folders: [crowd] }, { cancel })],
+    [
+      'what a job costs',
+      (crowd, cancel) =>
+        editor.ask(jobs.estimate, job(experiment, { out: path.join(crowd, 'runs', 'next') }), { cancel }),
+    ],
+    [
+      'the list of traces',
+      (crowd, cancel) => editor.ask(traces.list, { folder: path.join(crowd, 'runs', '0') }, { cancel }),
+    ],
+  ])('%s, of many', async (_, send) => {
+    const crowd = fs.mkdtempSync(path.join(folder, 'crowd-'));
+    for (let i = 0; i < 600; i++) {
+      const to = path.join(crowd, 'runs', String(i));
+      fs.mkdirSync(to, { recursive: true });
+      for (const name of ['manifest.json', 'journal.jsonl']) {
+        fs.copyFileSync(path.join(run, name), path.join(to, name));
+      }
+    }
+    const line = (i: number) => `{"id":"t${i}","problem_id":"p","target":1,"answer":2,"correct":false}\n`;
+    const many = Array.from({ length: 100_000 }, (_, i) => line(i)).join('');
+    fs.writeFileSync(path.join(crowd, 'runs', '0', 'traces.jsonl'), many);
+    const controller = new AbortController();
+    const answer = failure(send(crowd, controller.signal));
+    controller.abort();
+    expect(await answer).toEqual({ code: -32800, message: 'cancelled' });
+    expect((await editor.ask(runs.list, { folders: [folder] })).runs.length).toBeGreaterThan(0);
+    fs.rmSync(crowd, { recursive: true });
+  });
 });
 
 test('a workspace that is not trusted: documents work, nothing is loaded or run', async () => {

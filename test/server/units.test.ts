@@ -182,6 +182,35 @@ describe('the engine', () => {
     expect(engines.closed()).toBe(1);
   });
 
+  test('a call that is cancelled while its model loads ends at once; the model is there for the next', async () => {
+    let loaded = () => {};
+    const loading = new Promise<void>((resolve) => {
+      loaded = resolve;
+    });
+    let loads = 0;
+    const engine = {
+      call: (async (name: string) => {
+        if (name !== 'load') return 'scored';
+        loads++;
+        await loading;
+        return { device: 'cpu' };
+      }) as Engine['call'],
+      close: async () => {},
+    };
+    const host = new EngineHost({ start: () => engine, onStatus: () => {}, onCrash: () => {} });
+    const params = { model: load, patch: null, text: [1], topK: 1, start: 0 };
+    const controller = new AbortController();
+    const cancelled = host.callOn('score', load, params, { signal: controller.signal });
+    const other = host.callOn('score', load, params);
+    await pause(5);
+    controller.abort();
+    await expect(cancelled).rejects.toThrow(Cancelled);
+    loaded();
+    expect(await other).toBe('scored');
+    expect(loads).toBe(1);
+    await host.close();
+  });
+
   test('is given up after crashes in a row, until it is asked for again', async () => {
     const engines = fakeEngines();
     const { host, told } = hostOf(engines);

@@ -9,7 +9,7 @@ import { showComparison } from './comparison.ts';
 export const runsHandlers: Pick<Handlers, 'runs list' | 'runs show' | 'runs compare' | 'runs delete'> = {
   'runs list': async ({ root }) => {
     const base = root ?? process.cwd();
-    const { runs, broken } = listRuns(base);
+    const { runs, broken } = await listRuns(base);
     const rows = runs.map((run) => [
       path.relative(base, run.folder) || '.',
       run.status,

@@ -2,103 +2,173 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { commands, type Extension, extensions, Selection, Uri, window, workspace } from 'vscode';
+import { Script } from 'node:vm';
+import { commands, extensions, Selection, type TreeItem, Uri, window, workspace } from 'vscode';
+import { type JobSpec, start } from '../../../server/protocol/jobs.ts';
 import { list, view } from '../../../server/protocol/traces.ts';
+import { jobSpec } from '../../../src/commands/start-job.ts';
 import type { Api } from '../../../src/extension.ts';
 import { isRunning } from '../../../src/jobs/describe.ts';
 
-/** Milliseconds, but for memory (bytes). */
+/** Samples of one window: milliseconds, but for memory (bytes). */
 export interface WindowFigures {
-  activation: number | null;
-  firstOverlay?: number;
-  completeOverlay?: number;
-  attribution?: number;
-  longestBlock?: number;
-  tracesView?: number;
-  hostMemory?: number;
+  activation?: number[];
+  firstOverlay?: number[];
+  completeOverlay?: number[];
+  attribution?: number[];
+  longestBlock?: number[];
+  tracesView?: number[];
+  hostMemory?: number[];
+  /** Of `hostMemory` what there was before the folder was chosen. */
+  hostBefore?: number[];
 }
 
 const MILLI = 1e-6;
 
 export async function run(): Promise<void> {
   const extension = extensions.getExtension<Api>('circuit-amplifier.circuit-amplifier')!;
-  const figures: WindowFigures = { activation: await activation(extension) };
-  const { CCA_BENCH_PART: part, CCA_BENCH_RESULT: result } = process.env;
-  if (part === 'traces') await traces(extension.exports, figures);
-  if (part === 'amplification') await amplification(extension.exports, figures);
-  if (part === 'folder') await folder(extension.exports, figures);
+  await until('activation', () => extension.isActive);
+  const api = extension.exports;
+  const code = read(path.join(extension.extensionPath, 'dist', 'extension.cjs'));
+  const figures: WindowFigures = { activation: [code + api.activation] };
+  const { CCA_BENCH_PART: part, CCA_BENCH_RESULT: result, CCA_BENCH_REPEATS: repeats } = process.env;
+  if (part === 'traces') await traces(api, figures);
+  if (part === 'amplification') await amplification(api, figures, Number(repeats));
+  if (part === 'folder') await folder(api, figures);
   fs.writeFileSync(result!, JSON.stringify(figures));
 }
 
-/** Null where VS Code was faster. */
-async function activation(extension: Extension<Api>): Promise<number | null> {
-  if (extension.isActive) return null;
+/** How long the extension's code takes to be read and compiled: it cannot say so itself. */
+function read(file: string): number {
   const begin = performance.now();
-  await extension.activate();
+  new Script(`(function (exports, require, module) {${fs.readFileSync(file, 'utf8')}\n})`);
   return performance.now() - begin;
 }
 
-async function until<T>(probe: () => T | Promise<T>, seconds = 300): Promise<NonNullable<T>> {
+async function until<T>(what: string, probe: () => T | Promise<T>, seconds = 300): Promise<NonNullable<T>> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await probe();
     if (value) return value;
-    if (performance.now() > end) throw new Error('waited in vain');
+    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
 
-/** Opens the documents one after another: the first warms the engine. */
-async function traces({ engine, traces: shown }: Api, figures: WindowFigures): Promise<void> {
-  for (const name of ['warm.trace', 'long.trace']) {
-    const uri = Uri.file(path.join(workspace.workspaceFolders![0]!.uri.fsPath, name));
-    const begin = performance.now();
-    const editor = await window.showTextDocument(uri);
-    const state = () => {
-      const one = shown.state();
-      if (one?.problem) throw new Error(one.problem);
-      return one?.uri === editor.document.uri.toString() ? one : null;
-    };
-    await until(() => (state()?.scored ?? 0) > 0);
-    figures.firstOverlay = performance.now() - begin;
-    await until(() => {
-      const one = state();
-      return one && one.total > 0 && one.scored === one.total;
-    });
-    figures.completeOverlay = performance.now() - begin;
-    const { version } = editor.document;
-    const { pivots } = await engine.request(view, { uri: editor.document.uri.toString(), version });
-    const { start } = pivots[0]!.range;
-    const asked = performance.now();
-    editor.selection = new Selection(start.line, start.character, start.line, start.character);
-    await until(() => state()?.attribution === pivots[0]!.token);
-    figures.attribution = performance.now() - asked;
-  }
+/** What the window was sent before has reached it: messages to it keep their order. */
+const reached = () => commands.executeCommand('setContext', 'circuitAmplifier.bench', true);
+
+const inRoot = (...parts: string[]) => path.join(workspace.workspaceFolders![0]!.uri.fsPath, ...parts);
+
+/** Opens a trace to warm the engine, and then another. */
+async function traces(api: Api, figures: WindowFigures): Promise<void> {
+  await openTrace(api, 'warm.trace');
+  const { first, complete, attribution } = await openTrace(api, 'long.trace');
+  Object.assign(figures, { firstOverlay: [first], completeOverlay: [complete], attribution: [attribution] });
 }
 
-async function amplification({ jobs }: Api, figures: WindowFigures): Promise<void> {
-  const root = workspace.workspaceFolders![0]!.uri.fsPath;
-  await workspace.getConfiguration('circuitAmplifier').update('jobs.confirm', false, true);
-  // The window itself starts first: its own work is not the job's.
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  await commands.executeCommand('circuitAmplifier.run', Uri.file(path.join(root, 'experiment.json')));
-  await until(() => jobs.all[0] && !isRunning(jobs.all[0]), 560);
-  delay.disable();
-  const { state, error } = jobs.all[0]!;
-  if (state !== 'finished') throw new Error(error ?? state);
-  figures.longestBlock = delay.max * MILLI;
-}
-
-async function folder({ engine, tracesView }: Api, figures: WindowFigures): Promise<void> {
-  const documents = path.join(workspace.workspaceFolders![0]!.uri.fsPath, 'documents');
-  // The engine's process is there; what is measured is the folder.
-  await engine.request(list, { folder: path.dirname(documents) });
+async function openTrace({ engine, traces: shown }: Api, name: string) {
   const begin = performance.now();
-  tracesView.show(documents);
-  const groups = await tracesView.getChildren();
-  for (const group of groups) await tracesView.getChildren(group);
-  figures.tracesView = performance.now() - begin;
-  figures.hostMemory = process.memoryUsage().rss;
+  const editor = await window.showTextDocument(Uri.file(inRoot(name)));
+  const { document } = editor;
+  const uri = document.uri.toString();
+  const state = () => {
+    const one = shown.state();
+    if (one?.problem) throw new Error(one.problem);
+    return one?.uri === uri ? one : null;
+  };
+  await until('an overlay', () => (state()?.painted?.scored ?? 0) > 0);
+  await reached();
+  const first = performance.now() - begin;
+  await until('the whole overlay', () => {
+    const one = state();
+    return one && one.total > 0 && one.painted?.scored === one.total;
+  });
+  await reached();
+  const complete = performance.now() - begin;
+  const { pivots } = await engine.request(view, { uri, version: document.version });
+  const { token, range } = pivots[0]!;
+  const asked = performance.now();
+  editor.selection = new Selection(
+    range.start.line,
+    range.start.character,
+    range.start.line,
+    range.start.character,
+  );
+  await until('the attribution', () => state()?.painted?.attribution === token);
+  await reached();
+  return { first, complete, attribution: performance.now() - asked };
+}
+
+/** The small experiment's run done again from its first stage, with everything open that follows it. */
+async function amplification(api: Api, figures: WindowFigures, repeats: number): Promise<void> {
+  const { engine, jobs, tracesView, runsView, patchesView, panels } = api;
+  const run = inRoot('runs', 'small');
+  await commands.executeCommand('workbench.view.extension.circuitAmplifier');
+  const drawn = [runsView, tracesView, patchesView].map((one) => drawing(one));
+  tracesView.show(run);
+  api.catalogue.refresh();
+  patchesView.refresh();
+  for (const shows of drawn) await until('a view', () => shows.items.length > 0);
+  await window.showTextDocument(Uri.file(inRoot('long.trace')));
+  await until('the overlay', () => api.traces.state()?.painted?.scored === api.traces.state()?.total);
+  await commands.executeCommand('circuitAmplifier.openCircuit', { folder: run });
+  await until('the panel', () => panels.visible);
+  figures.longestBlock = [];
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  for (let i = 0; i < repeats; i++) {
+    // The window's own work comes to rest first: it is not the job's.
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    delay.reset();
+    delay.enable();
+    const spec: JobSpec = jobSpec(inRoot('small.experiment.json'), { redo: 'generate' });
+    const { id } = await engine.request(start, spec);
+    const job = () => jobs.all.find((one) => one.id === id);
+    await until('the end of the job', () => job() && !isRunning(job()!));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    delay.disable();
+    const { state, error } = job()!;
+    if (state !== 'finished') throw new Error(error ?? state);
+    figures.longestBlock.push(delay.max * MILLI);
+  }
+  for (const shows of drawn) if (shows.items.length < repeats) throw new Error('a view was not drawn');
+}
+
+/** The items that the window asks a view for: those of a view that is not shown it does not. */
+function drawing<N>(view: { getTreeItem(node: N): TreeItem }): { items: TreeItem[] } {
+  const items: TreeItem[] = [];
+  const own = view.getTreeItem.bind(view);
+  view.getTreeItem = (node) => {
+    const item = own(node);
+    items.push(item);
+    return item;
+  };
+  return { items };
+}
+
+/** From the folder's choice until its traces are on the screen: outcomes, one's templates, one's traces, opened by keys. */
+async function folder({ engine, tracesView }: Api, figures: WindowFigures): Promise<void> {
+  // The engine's process is there, and the view: what is measured is the folder.
+  await engine.request(list, { folder: inRoot('few') });
+  tracesView.show(inRoot('few'));
+  const { items } = drawing(tracesView);
+  await commands.executeCommand('circuitAmplifier.traces.focus');
+  await until('the view', () => items.length > 0);
+  await reached();
+  items.length = 0;
+  figures.hostBefore = [process.memoryUsage.rss()];
+  const begin = performance.now();
+  await commands.executeCommand('circuitAmplifier.showTraces', { folder: inRoot('documents') });
+  const opened = (kind: string, ...keys: string[]) =>
+    until(`a ${kind} in the view`, async () => {
+      // Until the window has drawn what the keys are to move on.
+      for (const key of keys) await commands.executeCommand(`list.${key}`);
+      return items.some(({ contextValue }) => contextValue === kind);
+    });
+  await opened('outcome');
+  await opened('template', 'focusFirst', 'expand');
+  await opened('trace', 'focusFirst', 'focusDown', 'expand');
+  await reached();
+  figures.tracesView = [performance.now() - begin];
+  figures.hostMemory = [process.memoryUsage.rss()];
 }

@@ -36,6 +36,35 @@ function strings(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(strings) : [];
 }
 
+/** Commands that no suite executes, and why. */
+const unexecuted: Record<string, string> = {
+  revertPatch: 'asks for two folders in the system’s dialogs; its request is tested in views.suite.ts',
+  newExperiment: 'asks for files in the system’s dialogs; what it writes is tested in documents.test.ts',
+  engineMenu: 'a list of commands that are tested by themselves',
+  showLog: 'shows VS Code’s own panel',
+};
+
+test('every command is executed in a real VS Code, or is known not to be', () => {
+  const read = (folder: string) =>
+    readdirSync(path.join(root, folder))
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(path.join(root, folder, file), 'utf8'))
+      .join('\n');
+  const suites = read('test/extension/suite');
+  const sessions = read('test/e2e');
+  const executed = ({ command, title }: { command: string; title: string }) => {
+    const name = command.replace('circuitAmplifier.', '');
+    const literal = new RegExp(`['.]${name}'`);
+    return literal.test(suites) || sessions.includes(`command('${title}')`);
+  };
+  const missing = declared.filter((one) => !executed(one)).map(({ command }) => command);
+  expect(missing.sort()).toEqual(
+    Object.keys(unexecuted)
+      .map((name) => `circuitAmplifier.${name}`)
+      .sort(),
+  );
+});
+
 describe('package.json and src/contributions.ts', () => {
   test('name the same commands', () => {
     expect(declared.map(({ command }) => command).sort()).toEqual(Object.keys(needs).sort());

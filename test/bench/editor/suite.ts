@@ -105,7 +105,7 @@ async function amplification(api: Api, figures: WindowFigures, repeats: number):
   const { engine, jobs, tracesView, runsView, patchesView, panels } = api;
   const run = inRoot('runs', 'small');
   await commands.executeCommand('workbench.view.extension.circuitAmplifier');
-  const drawn = [runsView, tracesView, patchesView].map((one) => drawing(one));
+  const drawn = [drawing(runsView), drawing(tracesView), drawing(patchesView)];
   tracesView.show(run);
   api.catalogue.refresh();
   patchesView.refresh();

@@ -62,6 +62,13 @@ describe('annotations', () => {
     const [moved] = await pivots();
     assert.equal(moved!.token, pivot!.token + 1);
     assert.equal(moved!.status, 'edited');
+    assert.equal(await run('movePivotLeft'), true);
+    assert.equal((await pivots())[0]!.token, pivot!.token);
+    await commands.executeCommand('undo');
+    await undone(original);
+    const target = { uri: editor.document.uri.toString(), token: pivot!.token };
+    assert.equal(await run('movePivot', { ...target, to: pivot!.token + 2 }), true);
+    assert.equal((await pivots())[0]!.token, pivot!.token + 2);
     await undone(original);
   });
 

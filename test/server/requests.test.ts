@@ -861,7 +861,7 @@ describe('a request that is cancelled is answered at once, and the engine works 
   /** Each under weights that nothing is known of yet. */
   let asked = 0;
   const patches = () => [{ file: patch, scale: 0.3 + asked++ / 100 }];
-  const merged = path.join(folder, 'merged');
+  const merged = path.join(folder, 'to-be-reverted');
   const masked = path.join(folder, 'runs', 'masked');
   const out = path.join(folder, 'not-made');
   let of: traces.OfDocument;
@@ -936,8 +936,7 @@ describe('a request that is cancelled is answered at once, and the engine works 
     const { work, isOver } = await atWork();
     const controller = new AbortController();
     const answer = failure(send(controller.signal));
-    // Requests are taken in their order: when this one is answered, that one has begun.
-    await editor.ask(panel.trainingSettings, { run });
+    // The server has the request, and the engine another's work in hand.
     controller.abort();
     expect(await answer).toEqual({ code: -32800, message: 'cancelled' });
     // It waited for nobody else's work, which nothing has disturbed.

@@ -199,6 +199,8 @@ try {
   if (parts.includes('amplification')) {
     report.heading('A whole amplification, everything open');
     line('longest block of the host', get('longestBlock'), 'ms', 50, (values) => Math.max(...values));
+    const computed = get('longestComputation');
+    if (computed) report.line('of it computing', `${spread(computed)} ms   n ${computed.length}`);
   }
   if (parts.includes('folder')) {
     report.heading(`A folder of ${many.toLocaleString('en')} traces`);

@@ -17,6 +17,8 @@ export interface WindowFigures {
   completeOverlay?: number[];
   attribution?: number[];
   longestBlock?: number[];
+  /** The most that the host computed between two turns of its event loop: a block that is not the machine's being busy. */
+  longestComputation?: number[];
   tracesView?: number[];
   hostMemory?: number[];
   /** Of `hostMemory` what there was before the folder was chosen. */
@@ -115,12 +117,14 @@ async function amplification(api: Api, figures: WindowFigures, repeats: number):
   await commands.executeCommand('circuitAmplifier.openCircuit', { folder: run });
   await until('the panel', () => panels.visible);
   figures.longestBlock = [];
+  figures.longestComputation = [];
   const delay = monitorEventLoopDelay({ resolution: 1 });
   for (let i = 0; i < repeats; i++) {
     // The window's own work comes to rest first: it is not the job's.
     await new Promise((resolve) => setTimeout(resolve, 5000));
     delay.reset();
     delay.enable();
+    const computed = computation();
     const spec: JobSpec = jobSpec(inRoot('small.experiment.json'), { redo: 'generate' });
     const { id } = await engine.request(start, spec);
     const job = () => jobs.all.find((one) => one.id === id);
@@ -130,8 +134,25 @@ async function amplification(api: Api, figures: WindowFigures, repeats: number):
     const { state, error } = job()!;
     if (state !== 'finished') throw new Error(error ?? state);
     figures.longestBlock.push(delay.max * MILLI);
+    figures.longestComputation.push(computed());
   }
   for (const shows of drawn) if (shows.items.length < repeats) throw new Error('a view was not drawn');
+}
+
+/** @returns what ends the watch and tells the most processor time between two turns, milliseconds */
+function computation(): () => number {
+  let most = 0;
+  let last = process.threadCpuUsage();
+  const turn = () => {
+    const { user, system } = process.threadCpuUsage(last);
+    last = process.threadCpuUsage();
+    most = Math.max(most, (user + system) / 1000);
+  };
+  const timer = setInterval(turn, 1);
+  return () => {
+    clearInterval(timer);
+    return most;
+  };
 }
 
 /** The items that the window asks a view for: those of a view that is not shown it does not. */

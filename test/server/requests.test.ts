@@ -933,17 +933,27 @@ describe('a request that is cancelled is answered at once, and the engine works 
     ],
     ['pairs', (cancel) => editor.ask(runs.exportPairs, { run, as: 'dpo', out }, { cancel })],
   ])('%s', async (_, send) => {
-    const { work, isOver } = await atWork();
-    const controller = new AbortController();
-    const answer = failure(send(controller.signal));
-    // The server has the request, and the engine another's work in hand.
-    controller.abort();
-    expect(await answer).toEqual({ code: -32800, message: 'cancelled' });
-    // It waited for nobody else's work, which nothing has disturbed.
-    expect(isOver()).toBe(false);
-    for (const { to } of await work) expect(to.text.length).toBeGreaterThan(0);
-    expect(fs.existsSync(out)).toBe(false);
-    expect(fs.existsSync(path.join(masked, 'attribution.bin'))).toBe(false);
+    const made = [out, path.join(masked, 'attribution.bin')];
+    for (let tries = 1; ; tries++) {
+      const { work, isOver } = await atWork();
+      const controller = new AbortController();
+      const answer = send(controller.signal).then(
+        () => null,
+        ({ code, message }: { code: number; message: string }) => ({ code, message, waited: isOver() }),
+      );
+      controller.abort();
+      const told = await answer;
+      // The others' work is not disturbed.
+      for (const { to } of await work) expect(to.text.length).toBeGreaterThan(0);
+      if (told === null && tries < 20) {
+        // It was done before it was cancelled.
+        for (const file of made) fs.rmSync(file, { recursive: true, force: true });
+        continue;
+      }
+      expect(told).toEqual({ code: -32800, message: 'cancelled', waited: false });
+      expect(made.filter((file) => fs.existsSync(file))).toEqual([]);
+      return;
+    }
   });
 
   test.each<[string, (crowd: string, cancel: AbortSignal) => Promise<unknown>]>([

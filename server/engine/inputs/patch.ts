@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
+import type { Signal } from '../../control.ts';
 import { InputError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
 import type { Overlay } from '../../model/overlay.ts';
@@ -34,9 +35,14 @@ function refsOf(patch: PatchStack): readonly PatchRef[] {
   return 'file' in patch ? [patch] : patch;
 }
 
-/** @throws InputError where the patch was made for another checkpoint */
-export async function checkBase(patch: Patch, checkpoint: Checkpoint, file: string): Promise<void> {
-  const hash = await checkpoint.hash();
+/** @throws InputError where the patch was made for another checkpoint; Cancelled when `signal` fires */
+export async function checkBase(
+  patch: Patch,
+  checkpoint: Checkpoint,
+  file: string,
+  signal?: Signal,
+): Promise<void> {
+  const hash = await checkpoint.hash(signal);
   if (patch.baseHash === hash) return;
   throw new InputError(
     file,

@@ -1,5 +1,6 @@
 /** Jobs on patch files. */
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
+import { breathe } from '../../control.ts';
 import { applyPatch, revertPatch } from '../../patch/apply.ts';
 import { writePatch } from '../../patch/file.ts';
 import { type Patch, scalePatch } from '../../patch/patch.ts';
@@ -48,17 +49,25 @@ export async function revert(
 }
 
 /** Writes patches as an exact PEFT LoRA adapter of the model that they were made from. */
-export async function exportAdapter({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+export async function exportAdapter(
+  { model, patches, scale, out }: PatchParams,
+  { signal }: Pick<JobContext<never>, 'signal'>,
+): Promise<PatchResult> {
   const patch = scalePatch(readPatches(patches), scale);
-  await checkBase(patch, openCheckpoint(model), namesOf(patches));
+  await checkBase(patch, openCheckpoint(model), namesOf(patches), signal);
+  await breathe(signal);
   await exportPeft(patch, out, { baseModel: model });
   return written(out, patch, null);
 }
 
 /** Writes patches, stacked and scaled, as one patch file of the model that they were made from. */
-export async function exportPatch({ model, patches, scale, out }: PatchParams): Promise<PatchResult> {
+export async function exportPatch(
+  { model, patches, scale, out }: PatchParams,
+  { signal }: Pick<JobContext<never>, 'signal'>,
+): Promise<PatchResult> {
   const patch = scalePatch(readPatches(patches), scale);
-  await checkBase(patch, openCheckpoint(model), namesOf(patches));
+  await checkBase(patch, openCheckpoint(model), namesOf(patches), signal);
+  await breathe(signal);
   writePatch(out, patch);
   return written(out, patch, null);
 }

@@ -139,13 +139,13 @@ async function amplification(api: Api, figures: WindowFigures, repeats: number):
   for (const shows of drawn) if (shows.items.length < repeats) throw new Error('a view was not drawn');
 }
 
-/** @returns what ends the watch and tells the most processor time between two turns, milliseconds */
+/** @returns what ends the watch and tells the most processor time of the process between two turns, milliseconds */
 function computation(): () => number {
   let most = 0;
-  let last = process.threadCpuUsage();
+  let last = process.cpuUsage();
   const turn = () => {
-    const { user, system } = process.threadCpuUsage(last);
-    last = process.threadCpuUsage();
+    const { user, system } = process.cpuUsage(last);
+    last = process.cpuUsage();
     most = Math.max(most, (user + system) / 1000);
   };
   const timer = setInterval(turn, 1);

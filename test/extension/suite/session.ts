@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Extension, extensions, type TextEditor, Uri, window, workspace } from 'vscode';
+import { commands, type Extension, extensions, type TextEditor, Uri, window, workspace } from 'vscode';
 import { list, open, type TraceRow } from '../../../server/protocol/traces.ts';
 import type { Api } from '../../../src/extension.ts';
 
@@ -83,3 +83,26 @@ export const wrongWithPivot = (row: TraceRow): boolean => row.correct === false 
 
 export const read = (...parts: string[]): string => fs.readFileSync(inRoot(...parts), 'utf8');
 export const uriOf = (...parts: string[]): Uri => Uri.file(inRoot(...parts));
+
+/** One of our commands by its short name. */
+export const run = <T>(name: string, argument?: unknown, selected?: unknown) =>
+  commands.executeCommand<T>(`circuitAmplifier.${name}`, argument, selected);
+
+/** Answers every question of a command with what it offers first, until the command ends. */
+export async function accepting<T>(asked: Thenable<T>): Promise<T> {
+  let over = false;
+  const answer = Promise.resolve(asked).finally(() => {
+    over = true;
+  });
+  const accept = () => commands.executeCommand('workbench.action.acceptSelectedQuickOpenItem');
+  await until('the end of the command', async () => {
+    if (!over) await accept();
+    return over;
+  });
+  return answer;
+}
+
+const labels = () => window.tabGroups.all.flatMap(({ tabs }) => tabs.map(({ label }) => label));
+/** Waits for a tab with such a label. */
+export const tab = (wanted: RegExp) =>
+  until(`a tab ${wanted}`, () => labels().find((label) => wanted.test(label)));

@@ -96,7 +96,7 @@ describe('stages one by one', () => {
     await until('another start', () => jobs.of(folder())!.restarts === 1);
     await stage('a control at work again');
     assert.deepEqual(
-      messages.slice(told).map((message) => message.replace(/^.*?: /, '')),
+      messages.slice(told).map((message) => message.replace(/^.*: /, '')),
       ['its process ended unexpectedly and was started again; it goes on where it was.'],
     );
     await run('cancel', { job: jobs.of(folder()) });
@@ -115,7 +115,7 @@ describe('stages one by one', () => {
     await tab(/small and stages/);
   });
 
-  it('two runs under one folder are written by one process each', async () => {
+  it('a run folder has one writer, and a second is refused', async () => {
     const { engine, jobs } = await api();
     const spec = jobSpec(experiment().fsPath, { redo: 'generate' });
     const job = await engine.request(protocol.start, spec);

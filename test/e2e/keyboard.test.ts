@@ -166,37 +166,3 @@ test('a patch is applied and scaled', async () => {
   await shot(workbench, 'keyboard-patches');
   await workbench.row('× 0.5').first().waitFor();
 });
-
-test('a key of an endpoint is kept and removed, and is in none of the files that are written', async () => {
-  const { page } = workbench;
-  const key = 'sk-of-nobody-4711';
-  const told = (text: string) => page.locator('.statusbar-item').filter({ hasText: text }).first().waitFor();
-  await command('Set API Key of Endpoint');
-  await workbench.enter('API key of the endpoint', key);
-  await told('The API key is stored');
-  const files = fs
-    .readdirSync(session.server.userData, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name));
-  expect(files.filter((file) => fs.readFileSync(file).includes(key))).toEqual([]);
-  await command('Remove API Key of Endpoint');
-  await told('The API key is removed');
-});
-
-test('a run is deleted once the question is answered', async () => {
-  const { page } = workbench;
-  const dialog = page.locator('.monaco-dialog-box');
-  const run = path.join(workspace.folder, 'runs', 'small');
-  for (const [answer, there] of [
-    ['Escape', true],
-    ['Enter', false],
-  ] as const) {
-    await command('Delete Run');
-    await asked('Delete a run');
-    await workbench.pick(/^small\b(?!-)/);
-    await dialog.getByText('Delete the run small?').waitFor();
-    await press(answer);
-    await dialog.waitFor({ state: 'hidden' });
-    await expect.poll(() => fs.existsSync(path.join(run, 'manifest.json')), { timeout: 60_000 }).toBe(there);
-  }
-});

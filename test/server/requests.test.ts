@@ -961,7 +961,11 @@ describe('a request that is cancelled is answered at once, and the engine works 
     [
       'what a job costs',
       (crowd, cancel) =>
-        editor.ask(jobs.estimate, job(experiment, { out: path.join(crowd, 'runs', 'next') }), { cancel }),
+        editor.ask(
+          jobs.estimate,
+          { job: job(experiment, { out: path.join(crowd, 'runs', 'next') }), measure: false },
+          { cancel },
+        ),
     ],
     [
       'the list of traces',

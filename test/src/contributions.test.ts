@@ -40,6 +40,10 @@ function strings(value: unknown): string[] {
 const unexecuted: Record<string, string> = {
   revertPatch: 'asks for two folders in the system’s dialogs; its request is tested in views.suite.ts',
   newExperiment: 'asks for files in the system’s dialogs; what it writes is tested in documents.test.ts',
+  deleteRun: 'asks in a modal dialog, which a suite cannot answer; its request is tested in requests.test.ts',
+  setApiKey:
+    'asks for a text, which a suite cannot type; what becomes of the key is tested in endpoint-key.test.ts',
+  removeApiKey: 'undoes setApiKey',
   engineMenu: 'a list of commands that are tested by themselves',
   showLog: 'shows VS Code’s own panel',
 };

@@ -123,15 +123,29 @@ child.on('exit', (code) => process.exit(code ?? 1));
   });
 
   it('that cannot be started says so, and comes back with the setting', async () => {
-    const { engine } = await api();
+    const { engine, tracesView, patchesView } = await api();
+    tracesView.show(smallRun());
+    const patches = (await patchesView.getChildren()).length;
+    assert.ok(patches > 0 && (await tracesView.getChildren()).length > 0);
     await set('engine.node', inRoot('absent-node'));
     await until('failure', () => engine.state === 'failed');
+    patchesView.refresh();
+    tracesView.refresh();
+    assert.deepEqual([await patchesView.getChildren(), await tracesView.getChildren()], [[], []]);
+    const redrawn = Promise.all([
+      next(patchesView.onDidChangeTreeData),
+      next(tracesView.onDidChangeTreeData),
+    ]);
     await assert.rejects(
       engine.request(list, { folder: smallRun() }),
       /absent-node: there is no such program/,
     );
     await set('engine.node', undefined);
     await until('the engine', () => engine.state === 'running');
+    // The views have what they had, by themselves.
+    await redrawn;
+    assert.equal((await patchesView.getChildren()).length, patches);
+    assert.ok((await tracesView.getChildren()).length > 0);
     await commands.executeCommand('workbench.action.closeAllEditors');
   });
 });

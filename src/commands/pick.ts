@@ -11,12 +11,20 @@ export interface Choice<T> extends QuickPickItem {
   value: T;
 }
 
-/** @throws CancellationError where nothing is chosen: the command ends silently */
+/**
+ * A list that stays until something is chosen or Escape is pressed: the walkthrough's page takes the focus back when it is
+ * drawn anew, which would close a list that one of its buttons has just shown.
+ * @throws CancellationError where nothing is chosen: the command ends silently
+ */
 export async function choose<T>(
   items: readonly Choice<T>[] | Promise<Choice<T>[]>,
   options: QuickPickOptions,
 ): Promise<T> {
-  const item = await window.showQuickPick(items, { matchOnDescription: true, ...options });
+  const item = await window.showQuickPick(items, {
+    matchOnDescription: true,
+    ignoreFocusOut: true,
+    ...options,
+  });
   if (!item) throw new CancellationError();
   return item.value;
 }

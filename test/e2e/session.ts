@@ -72,11 +72,16 @@ async function chooseTheme(workbench: Workbench, wanted: Theme): Promise<boolean
   const { page } = workbench;
   const label = themes[wanted];
   const box = page.locator('.quick-input-widget');
+  const chosen = box.locator('.monaco-list-row.focused:visible').filter({ hasText: label }).first();
   await page.keyboard.press('Control+K');
   await page.keyboard.press('Control+T');
-  await box.locator('input.input:visible').waitFor();
-  await page.keyboard.type(label);
-  await box.locator('.monaco-list-row.focused:visible').filter({ hasText: label }).first().waitFor();
+  try {
+    await box.locator('input.input:visible').fill(label, { timeout: 10_000 });
+    await chosen.waitFor({ timeout: 10_000 });
+  } catch {
+    await page.keyboard.press('Escape');
+    return false;
+  }
   const shows = () =>
     expect
       .poll(() => theme(workbench), { timeout: 10_000 })

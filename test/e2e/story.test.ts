@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Workbench } from '../vscode/workbench.ts';
 import { type Session, shoot, shot, startSession } from './session.ts';
 
@@ -22,6 +22,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await session?.close();
   if (empty) fs.rmSync(empty, { recursive: true, force: true });
+});
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await shot(workbench, `failed: ${task.name}`.replaceAll(/\W+/g, '-'));
 });
 
 const command = (title: string) => workbench.command(`Circuit Amplifier: ${title}`);

@@ -34,8 +34,7 @@ export class Workbench {
     const input = this.page.locator('.quick-input-widget input.input:visible');
     for (;;) {
       await this.page.keyboard.press(key);
-      const found = await this.#filled(input, typed, label);
-      if (found) return this.page.keyboard.press('Enter');
+      if (await this.#filled(input, typed, label)) return this.page.keyboard.press('Enter');
       if (Date.now() > end) throw new Error(`the palette does not have ${label}`);
       await this.page.keyboard.press('Escape');
     }
@@ -46,7 +45,8 @@ export class Workbench {
     try {
       await input.waitFor({ timeout });
       await input.fill(typed, { timeout });
-      await this.#row(label).first().waitFor({ timeout });
+      // A list that has not been filtered yet may show the row, with another one chosen.
+      await this.#chosen(label).waitFor({ timeout });
       return true;
     } catch {
       return false;
@@ -57,15 +57,20 @@ export class Workbench {
     return this.page.locator('.quick-input-widget .monaco-list-row').filter({ hasText: label });
   }
 
+  /** The row that Enter takes. */
+  #chosen(label: string | RegExp): Locator {
+    return this.page
+      .locator('.quick-input-widget .monaco-list-row.focused:visible')
+      .filter({ hasText: label });
+  }
+
   /** Takes an item of a list that a command shows: by keys alone. */
   async pick(label: string | RegExp): Promise<void> {
     await this.#row(label).first().waitFor();
     const rows = this.page.locator('.quick-input-widget .monaco-list-row');
-    const focused = this.page
-      .locator('.quick-input-widget .monaco-list-row.focused')
-      .filter({ hasText: label });
+    const chosen = this.#chosen(label);
     const count = await rows.count();
-    for (let i = 0; (await focused.count()) === 0; i++) {
+    for (let i = 0; (await chosen.count()) === 0; i++) {
       if (i > 2 * count + 20) throw new Error(`${label} cannot be reached by keys`);
       await this.page.keyboard.press('ArrowDown');
       await this.page.waitForTimeout(30);

@@ -2,6 +2,7 @@ import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
 import type { AnnotationEdit } from '../../server/protocol/traces.ts';
 import { brief } from '../notify.ts';
 import { type Alternative, type Annotations, NotHere, type Place, type Target } from './annotations.ts';
+import { goTo } from './pivot-steps.ts';
 
 /** Tokens to each side that a pivot can be moved to from a list. */
 const NEARBY = 12;
@@ -32,7 +33,13 @@ export function annotationCommands(annotations: Annotations) {
     async (target) => {
       const place = await annotations.place(target);
       const token = pivotToken(place);
-      return edit(place, { edit: 'move', token, to: token + step }, 'Pivot moved.');
+      const to = token + step;
+      const changed = await edit(place, { edit: 'move', token, to }, 'Pivot moved.');
+      const moved = (await place.trace.current())?.pivots.find((pivot) => pivot.token === to);
+      const editor = window.activeTextEditor;
+      // The cursor goes along, so that the key can be pressed again.
+      if (moved && editor?.document === place.trace.document) goTo(editor, moved);
+      return changed;
     };
 
   const setDesired: Command = async (target) => {

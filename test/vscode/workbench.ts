@@ -67,6 +67,8 @@ export class Workbench {
   /** Takes an item of a list that a command shows: by keys alone. */
   async pick(label: string | RegExp): Promise<void> {
     await this.#row(label).first().waitFor();
+    // What was in front may have taken the focus back.
+    await this.page.locator('.quick-input-widget input:visible').first().focus();
     const rows = this.page.locator('.quick-input-widget .monaco-list-row');
     const chosen = this.#chosen(label);
     const count = await rows.count();

@@ -128,7 +128,9 @@ describe('views', () => {
       window.tabGroups.activeTabGroup.tabs.some(({ label }) => label.includes('Report of small')),
     );
     const { uri } = await until('its document', () =>
-      workspace.textDocuments.find((document) => document.uri.scheme === 'circuit-amplifier'),
+      workspace.textDocuments.find(
+        (document) => document.uri.scheme === 'circuit-amplifier' && /^# small$/m.test(document.getText()),
+      ),
     );
     // Nobody has asked for this document before: its text is made from what its address says.
     const again = await workspace.openTextDocument(uri.with({ path: '/again.md' }));

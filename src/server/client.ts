@@ -151,6 +151,8 @@ export class EngineClient implements Server, Disposable {
       const line = last();
       void this.#ended(child, line === '' ? how : `${how}: ${line}`);
     });
+    // Not before its pipes are closed: a client that says farewell to a dead process lets open requests wait for ever.
+    child.once('close', () => void client.dispose().catch(() => {}));
     child.on('error', (reason) => log().error(reason));
     try {
       await client.start();
@@ -195,7 +197,6 @@ export class EngineClient implements Server, Disposable {
     if (this.#disposed || life?.child !== child) return;
     this.#life = null;
     log().error(`The engine's process ended: ${how}`);
-    void life.client.dispose().catch(() => {});
     const delay = this.#restarts.next(Date.now());
     this.#parts.crashed(how, delay !== null);
     if (delay === null) {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import path from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts';
 import type { JobFolder } from './job-folder.ts';
@@ -39,9 +40,24 @@ export function startProcess(
   child.unref();
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('spawn', () => resolve(identify(child.pid!)));
+    child.once('spawn', () => {
+      lower(child.pid!);
+      resolve(identify(child.pid!));
+    });
     child.once('exit', onExit);
   });
+}
+
+/**
+ * A job takes every core for as long as it runs, and an editor that shares them must not wait for one: the job has the
+ * lower priority. Before the process has further threads, which take it over.
+ */
+function lower(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It ended just now, or the system has no such thing.
+  }
 }
 
 /** Asks a process to stop and keep what it has finished; where no signal says so, the run folder keeps it. */

@@ -1,5 +1,6 @@
 import { type Cells, Mark } from '../circuit/cells.ts';
-import { blockAt, type Cell, type Geometry, type Rect, rectOf } from '../circuit/geometry.ts';
+import { type Block, blockAt, type Cell, type Geometry, type Rect, rectOf } from '../circuit/geometry.ts';
+import { h } from '../dom.ts';
 import { type Palette, shade } from './palette.ts';
 
 /** The part of the drawing that is in view. */
@@ -37,8 +38,8 @@ export function paintMarks(
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, fills.width, fills.height);
   context.drawImage(fills, 0, 0);
-  context.setTransform(view.ratio, 0, 0, view.ratio, 0, -view.top * view.ratio);
   frame(context, cells, palette, view);
+  context.setTransform(view.ratio, 0, 0, view.ratio, 0, -view.top * view.ratio);
   for (const cell of leaning) {
     const block = blockAt(geometry, cell);
     if (block) dot(context, rectOf(block, cell), palette);
@@ -50,20 +51,21 @@ function prepare(context: CanvasRenderingContext2D, { top, width, height, ratio 
   context.clearRect(0, top, width, height);
 }
 
-function eachInView(
-  { block }: Cells,
-  { top, height }: Window,
-  visit: (rect: Rect, at: number) => void,
-): void {
-  const firstRow = Math.max(0, Math.floor((top - block.y) / block.cellHeight));
-  const lastRow = Math.min(block.rows - 1, Math.floor((top + height - block.y) / block.cellHeight));
-  for (let r = firstRow; r <= lastRow; r++) {
-    const columns = Math.ceil(block.lengths[r]! / block.perCell);
+function eachInView({ block }: Cells, view: Window, visit: (rect: Rect, at: number) => void): void {
+  for (const r of rowsInView(block, view)) {
+    const columns = columnsOf(block, r);
     for (let c = 0; c < columns; c++) {
       visit(rectOf(block, { row: block.row + r, column: block.column + c }), r * block.columns + c);
     }
   }
 }
+
+function* rowsInView(block: Block, { top, height }: Window): Generator<number> {
+  const last = Math.min(block.rows - 1, Math.floor((top + height - block.y) / block.cellHeight));
+  for (let r = Math.max(0, Math.floor((top - block.y) / block.cellHeight)); r <= last; r++) yield r;
+}
+
+const columnsOf = (block: Block, row: number) => Math.ceil(block.lengths[row]! / block.perCell);
 
 /** Room between cells: none where they are too narrow to spare it. */
 const gapOf = (size: number) => (size >= 9 ? 2 : size >= 5 ? 1 : size >= 3 ? 0.5 : 0);
@@ -91,53 +93,88 @@ function fillCell(context: CanvasRenderingContext2D, rect: Rect, intensity: numb
   }
 }
 
-/** Frames of all cells of a sort are one path: a stroke for each would take longer than a frame lasts. */
+/**
+ * A row of marked cells is drawn once and copied to where cells in a line have that mark: to draw each of thousands would
+ * take longer than a frame lasts.
+ */
 function frame(
   context: CanvasRenderingContext2D,
   cells: readonly Cells[],
   palette: Palette,
   view: Window,
 ): void {
-  for (const part of cells) {
-    const { cellWidth, cellHeight } = part.block;
-    const wide = cellWidth >= 9;
-    const line = wide ? 2 : 1.5;
-    const bar = cellHeight >= 14 ? 3 : 2;
-    const frames = { ring: new Path2D(), added: new Path2D(), removed: new Path2D() };
-    const [gaps, bars, mixed, under] = [new Path2D(), new Path2D(), new Path2D(), new Path2D()];
-    eachInView(part, view, (rect, at) => {
-      const mark = part.marks[at] as Mark;
-      if (mark === Mark.none) return;
-      const { x, y, width, height } = inner(rect);
-      if (mark === Mark.part || mark === Mark.mixed) {
-        // Some of the cell's neurons.
-        under.rect(x, y + height - bar - 1, width, bar + 1);
-        (mark === Mark.part ? bars : mixed).rect(x, y + height - bar, width, bar);
-        return;
+  const { ratio } = view;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  for (const { block, marks } of cells) {
+    const strips = stripsOf(block, palette, ratio);
+    const left = Math.floor(block.x * ratio);
+    const edge = (column: number) => Math.round((block.x + column * block.cellWidth) * ratio) - left;
+    for (const r of rowsInView(block, view)) {
+      const top = Math.round((block.y + r * block.cellHeight - view.top) * ratio);
+      const columns = columnsOf(block, r);
+      for (let c = 0, next = 0; c < columns; c = next) {
+        const mark = marks[r * block.columns + c] as Mark;
+        for (next = c + 1; next < columns && marks[r * block.columns + next] === mark; ) next++;
+        if (mark === Mark.none) continue;
+        const strip = strips.get(mark) ?? drawStrip(block, mark, palette, ratio);
+        strips.set(mark, strip);
+        const [x, width] = [edge(c), edge(next) - edge(c)];
+        context.drawImage(strip, x, 0, width, strip.height, left + x, top, width, strip.height);
       }
-      const path = mark === Mark.added ? frames.added : mark === Mark.removed ? frames.removed : frames.ring;
-      path.rect(x + line / 2, y + line / 2, width - line, height - line);
-      gaps.rect(x + line + 0.5, y + line + 0.5, width - 2 * line - 1, height - 2 * line - 1);
-    });
-    const fill = (path: Path2D, colour: string) => {
-      context.fillStyle = colour;
-      context.fill(path);
-    };
-    const stroke = (path: Path2D, colour: string, width: number) => {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.stroke(path);
-    };
-    fill(under, palette.gap);
-    fill(bars, palette.ring);
-    fill(mixed, palette.added);
-    if (wide) stroke(gaps, palette.gap, 1);
-    stroke(frames.ring, palette.ring, line);
-    stroke(frames.added, palette.added, line);
-    context.setLineDash([3, 2]);
-    stroke(frames.removed, palette.removed, line);
-    context.setLineDash([]);
+    }
   }
+}
+
+interface Strips {
+  palette: Palette;
+  ratio: number;
+  byMark: Map<Mark, HTMLCanvasElement>;
+}
+
+const drawn = new WeakMap<Block, Strips>();
+
+/** What a block's rows are copied from, as long as it looks the same. */
+function stripsOf(block: Block, palette: Palette, ratio: number): Strips['byMark'] {
+  const known = drawn.get(block);
+  if (known?.palette === palette && known.ratio === ratio) return known.byMark;
+  const byMark: Strips['byMark'] = new Map();
+  drawn.set(block, { palette, ratio, byMark });
+  return byMark;
+}
+
+/** A row of a block with a mark on every cell, in device pixels. */
+function drawStrip(block: Block, mark: Mark, palette: Palette, ratio: number): HTMLCanvasElement {
+  const { cellWidth, cellHeight, columns } = block;
+  const strip = h('canvas');
+  strip.width = Math.ceil(columns * cellWidth * ratio) + 1;
+  strip.height = Math.round(cellHeight * ratio);
+  const context = strip.getContext('2d')!;
+  context.setTransform(ratio, 0, 0, ratio, (block.x * ratio) % 1, 0);
+  const wide = cellWidth >= 9;
+  const line = wide ? 2 : 1.5;
+  const bar = cellHeight >= 14 ? 3 : 2;
+  if (mark === Mark.removed) context.setLineDash([3, 2]);
+  for (let c = 0; c < columns; c++) {
+    const { x, y, width, height } = inner({ x: c * cellWidth, y: 0, width: cellWidth, height: cellHeight });
+    if (mark === Mark.part || mark === Mark.mixed) {
+      // Some of the cell's neurons.
+      context.fillStyle = palette.gap;
+      context.fillRect(x, y + height - bar - 1, width, bar + 1);
+      context.fillStyle = mark === Mark.part ? palette.ring : palette.added;
+      context.fillRect(x, y + height - bar, width, bar);
+      continue;
+    }
+    if (wide) {
+      context.strokeStyle = palette.gap;
+      context.lineWidth = 1;
+      context.strokeRect(x + line + 0.5, y + line + 0.5, width - 2 * line - 1, height - 2 * line - 1);
+    }
+    context.strokeStyle =
+      mark === Mark.added ? palette.added : mark === Mark.removed ? palette.removed : palette.ring;
+    context.lineWidth = line;
+    context.strokeRect(x + line / 2, y + line / 2, width - line, height - line);
+  }
+  return strip;
 }
 
 /** A diamond in the cell's middle. */

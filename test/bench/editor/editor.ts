@@ -103,6 +103,7 @@ function document(file: string, id: string, length: number, first: number): void
 
 document(path.join(workspace.folder, 'warm.trace'), 'warm', TOKENS, 50);
 document(path.join(workspace.folder, 'long.trace'), 'long', TOKENS, 0);
+fs.copyFileSync(path.join(workspace.folder, 'long.trace'), path.join(workspace.folder, 'long.txt'));
 for (const [name, count] of [
   ['few', 10],
   ['documents', parts.includes('folder') ? many : 0],
@@ -157,6 +158,12 @@ function line(
   else report.judged(label, `${spread(values)} ${unit}   n ${values.length}`, of(values), { atMost });
 }
 
+/** A figure without a bar. */
+function told(label: string, name: keyof WindowFigures, unit: 'ms' | 'MB'): void {
+  const values = samples.get(name);
+  if (values) report.line(label, `${spread(values)} ${unit}   n ${values.length}`);
+}
+
 /** Sizes of the packages, MB, by platform. */
 function packages(): [string, number][] {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-packages-'));
@@ -192,23 +199,24 @@ try {
   }
   if (parts.includes('traces')) {
     report.heading(`A trace of ${TOKENS} tokens, engine warm`);
+    told('a plain file of the same text, opened and shown', 'plain', 'ms');
     line('opened, first overlay shown', get('firstOverlay'), 'ms', 400);
+    told('of it from the request to the first scores', 'firstScores', 'ms');
     line('opened, complete overlay shown', get('completeOverlay'), 'ms', 1200);
+    told('of it from the request to the last scores', 'allScores', 'ms');
     line('cursor on a pivot, attribution shown', get('attribution'), 'ms', 300);
+    told("of it to the engine's answer", 'attributed', 'ms');
   }
   if (parts.includes('amplification')) {
     report.heading('A whole amplification, everything open');
     line('longest block of the host', get('longestBlock'), 'ms', 50, (values) => Math.max(...values));
-    const computed = get('longestComputation');
-    if (computed) report.line('of it computing', `${spread(computed)} ms   n ${computed.length}`);
+    told('of it computing', 'longestComputation', 'ms');
   }
   if (parts.includes('folder')) {
     report.heading(`A folder of ${many.toLocaleString('en')} traces`);
     line('chosen, opened down to its traces', get('tracesView'), 'ms', 2000);
     line('memory of the extension host', get('hostMemory'), 'MB', 150);
-    const before = get('hostBefore');
-    if (before)
-      report.line('of it before the folder was chosen', `${spread(before)} MB   n ${before.length}`);
+    told('of it before the folder was chosen', 'hostBefore', 'MB');
   }
   if (parts.includes('packages')) {
     report.heading('VSIX');

@@ -13,9 +13,16 @@ import { isRunning } from '../../../src/jobs/describe.ts';
 /** Samples of one window: milliseconds, but for memory (bytes). */
 export interface WindowFigures {
   activation?: number[];
+  /** The same text as a plain file, opened and shown: the editor's own work. */
+  plain?: number[];
   firstOverlay?: number[];
+  /** From the request for scores to their first and last part. */
+  firstScores?: number[];
   completeOverlay?: number[];
+  allScores?: number[];
   attribution?: number[];
+  /** From the cursor's move to the engine's answer. */
+  attributed?: number[];
   longestBlock?: number[];
   /** The most that the host computed between two turns of its event loop: a block that is not the machine's being busy. */
   longestComputation?: number[];
@@ -65,8 +72,17 @@ const inRoot = (...parts: string[]) => path.join(workspace.workspaceFolders![0]!
 /** Opens a trace to warm the engine, and then another. */
 async function traces(api: Api, figures: WindowFigures): Promise<void> {
   await openTrace(api, 'warm.trace');
-  const { first, complete, attribution } = await openTrace(api, 'long.trace');
+  const begin = performance.now();
+  await window.showTextDocument(Uri.file(inRoot('long.txt')));
+  await reached();
+  figures.plain = [performance.now() - begin];
+  const { first, complete, attribution, timing } = await openTrace(api, 'long.trace');
   Object.assign(figures, { firstOverlay: [first], completeOverlay: [complete], attribution: [attribution] });
+  Object.assign(figures, {
+    firstScores: [timing.first],
+    allScores: [timing.complete],
+    attributed: [timing.attribution],
+  });
 }
 
 async function openTrace({ engine, traces: shown }: Api, name: string) {
@@ -99,7 +115,7 @@ async function openTrace({ engine, traces: shown }: Api, name: string) {
   );
   await until('the attribution', () => state()?.painted?.attribution === token);
   await reached();
-  return { first, complete, attribution: performance.now() - asked };
+  return { first, complete, attribution: performance.now() - asked, timing: state()!.timing };
 }
 
 /** The small experiment's run done again from its first stage, with everything open that follows it. */

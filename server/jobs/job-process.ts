@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import path from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts';
 import type { JobFolder } from './job-folder.ts';
@@ -49,12 +49,15 @@ export function startProcess(
 }
 
 /**
- * A job takes every core for as long as it runs, and an editor that shares them must not wait for one: the job has the
- * lower priority. Before the process has further threads, which take it over.
+ * A job takes every core for as long as it runs, and an editor that shares them must not wait for one: the job has a
+ * lower priority, though not so low that other work on the machine could stop it.
  */
+const NICE = 5;
+
 function lower(pid: number): void {
   try {
-    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    // Threads take over what the process has when they begin: this is before the first.
+    setPriority(pid, NICE);
   } catch {
     // It ended just now, or the system has no such thing.
   }

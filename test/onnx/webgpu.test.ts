@@ -16,7 +16,7 @@ import { findVulkan } from './vulkan.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Tied and untied heads, biases, 16-bit weights, norms of heads, both attention windows, soft caps, fused matrices. */
-const MODELS: readonly OracleName[] = ['llama-tied', 'qwen2-f16', 'qwen3', 'gemma2', 'phi3'];
+const MODELS: readonly OracleName[] = ['qwen2-f16', 'qwen3', 'gemma2', 'phi3'];
 /** Ops of 32-bit floating-point numbers that the provider leaves to the CPU. */
 const FALLBACKS = ['LogSoftmax'];
 

@@ -1,8 +1,9 @@
 /** The traces of a run, or of a folder of documents, without a tokenizer and without reading whole documents. */
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { close, createReadStream, existsSync, open, read } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { breathe, type Signal } from '../control.ts';
 import { parseTraceDocument, type TraceDocument } from '../data/trace-document.ts';
 import { DOCUMENTS, traceFiles } from '../data/trace-files.ts';
@@ -152,13 +153,13 @@ class TraceFolder {
   }
 
   private async readDocuments(signal: Signal): Promise<boolean> {
-    const files = await traceFiles(this.isRun ? path.join(this.root, DOCUMENTS) : this.root);
-    const there = new Set(files);
+    const documents = await traceFiles(this.isRun ? path.join(this.root, DOCUMENTS) : this.root);
+    const there = new Set(documents);
     if ([...this.files.keys()].some((file) => !there.has(file))) return false;
-    for (let from = 0; from < files.length; from += AT_ONCE) {
+    for (let from = 0; from < documents.length; from += AT_ONCE) {
       await breathe(signal);
       const heads = await Promise.all(
-        files.slice(from, from + AT_ONCE).map((file) => this.changedHead(file)),
+        documents.slice(from, from + AT_ONCE).map((file) => this.changedHead(file)),
       );
       for (const head of heads) {
         if (!head) continue;
@@ -256,12 +257,15 @@ function parse(line: string): Record<string, unknown> | null {
   }
 }
 
+/** Plain descriptors: a FileHandle for each of thousands of files takes twice as long. */
+const files = { open: promisify(open), read: promisify(read), close: promisify(close) };
+
 /** A document's header as far as its token ids. */
 async function readHead(file: string): Promise<TraceDocument> {
-  const handle = await open(file, 'r');
+  const descriptor = await files.open(file, 'r');
   try {
     for (let size = HEAD_BYTES; ; size *= 16) {
-      const { bytesRead, buffer } = await handle.read(Buffer.alloc(size), 0, size, 0);
+      const { bytesRead, buffer } = await files.read(descriptor, Buffer.alloc(size), 0, size, 0);
       const head = buffer.toString('utf8', 0, bytesRead);
       const ids = /^prompt_ids[ \t]*:/m.exec(head);
       if (ids || bytesRead < size || size >= MOST_HEAD_BYTES) {
@@ -269,7 +273,7 @@ async function readHead(file: string): Promise<TraceDocument> {
       }
     }
   } finally {
-    await handle.close();
+    await files.close(descriptor);
   }
 }
 

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import path from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts';
 import type { JobFolder } from './job-folder.ts';
@@ -40,27 +39,9 @@ export function startProcess(
   child.unref();
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('spawn', () => {
-      lower(child.pid!);
-      resolve(identify(child.pid!));
-    });
+    child.once('spawn', () => resolve(identify(child.pid!)));
     child.once('exit', onExit);
   });
-}
-
-/**
- * A job takes every core for as long as it runs, and an editor that shares them must not wait for one: the job has a
- * lower priority, though not so low that other work on the machine could stop it.
- */
-const NICE = 5;
-
-function lower(pid: number): void {
-  try {
-    // Threads take over what the process has when they begin: this is before the first.
-    setPriority(pid, NICE);
-  } catch {
-    // It ended just now, or the system has no such thing.
-  }
 }
 
 /** Asks a process to stop and keep what it has finished; where no signal says so, the run folder keeps it. */

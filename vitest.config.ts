@@ -1,4 +1,29 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files that take minutes, in the order in which they begin: what begins last and alone keeps the other core idle. */
+const LONG = [
+  'e2e/story',
+  'onnx/webgpu',
+  'webview/panel',
+  'server/recovery',
+  'cli/shard',
+  'extension/host',
+  'fuzz/fuzz',
+  'cli/families-run',
+  'pipeline/resume',
+  'e2e/keyboard',
+];
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = LONG.findIndex((name) => moduleId.endsWith(`${name}.test.ts`));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -7,6 +32,7 @@ export default defineConfig({
     pool: 'forks',
     // Sessions take threads of their own; more files at once would only make each slower.
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     // No test asserts time. These only end one that hangs, on a machine that may be busy.
     testTimeout: 180_000,
     hookTimeout: 180_000,

@@ -1,4 +1,11 @@
-import { Selection, type TextEditor, TextEditorRevealType, type Uri, type ViewColumn, window } from 'vscode';
+import {
+  commands,
+  Selection,
+  type TextEditor,
+  TextEditorRevealType,
+  type Uri,
+  type ViewColumn,
+} from 'vscode';
 import type { DocumentPivot } from '../../server/protocol/traces.ts';
 import { NotHere } from './annotations.ts';
 import { comparePositions } from './ranges.ts';
@@ -33,8 +40,8 @@ export async function stepPivot(editors: TraceEditors, step: 1 | -1): Promise<Do
   if (pivots.length === 0) throw new NotHere('This trace has no pivots: mark a token as one.');
   const here = active.editor.selection.active;
   const beyond = ({ range }: DocumentPivot) => step * comparePositions(range.start, here) > 0;
-  // From a view's row the keys go on in the text.
-  await window.showTextDocument(active.editor.document, active.editor.viewColumn);
+  // From a view's row the keys go on in the text; to show the document would take it out of a diff editor.
+  await commands.executeCommand('workbench.action.focusActiveEditorGroup');
   const next = step > 0 ? (pivots.find(beyond) ?? pivots[0]!) : (pivots.findLast(beyond) ?? pivots.at(-1)!);
   goTo(active.editor, next);
   return next;

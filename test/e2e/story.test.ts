@@ -228,7 +228,7 @@ test('in the circuit panel a selection is made, looked at and trained on the ann
   await workbench.command('Notifications: Clear All Notifications');
 }, 700_000);
 
-test('a patch is switched on, scaled, and exported', async () => {
+test('a patch is switched on, and its scale asked for', async () => {
   const { page } = workbench;
   const patch = workbench.row(/demo-2.*rows/).first();
   const ticked = async () => {

@@ -1,7 +1,6 @@
 /**
- * Every kind of graph on WebGPU, by a software Vulkan driver: it runs there, not on the CPU that takes what the provider
- * lacks, and computes what the CPU computes. Two models, since such a driver is slow; CCA_WEBGPU_MODELS names others of
- * test/fixtures, such as llama-tied,qwen3,phi3.
+ * Every kind of graph on WebGPU, by a software Vulkan driver, for models that between them have the features of the decoder
+ * families: it runs there, not on the CPU that takes what the provider lacks, and computes what the CPU computes.
  */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -16,8 +15,8 @@ import type { Outcome, Placement } from './graphs/worker.ts';
 import { findVulkan } from './vulkan.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** 16-bit weights and biases; both attention windows, soft caps, tied heads. */
-const MODELS = (process.env.CCA_WEBGPU_MODELS ?? 'qwen2-f16,gemma2').split(',') as OracleName[];
+/** Tied and untied heads, biases, 16-bit weights, norms of heads, both attention windows, soft caps, fused matrices. */
+const MODELS: readonly OracleName[] = ['llama-tied', 'qwen2-f16', 'qwen3', 'gemma2', 'phi3'];
 /** Ops of 32-bit floating-point numbers that the provider leaves to the CPU. */
 const FALLBACKS = ['LogSoftmax'];
 

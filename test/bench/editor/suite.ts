@@ -16,9 +16,10 @@ export interface WindowFigures {
   /** The same text as a plain file, opened and shown: the editor's own work. */
   plain?: number[];
   firstOverlay?: number[];
-  /** From the request for scores to their first and last part. */
+  /** From the request for scores to their first part. */
   firstScores?: number[];
   completeOverlay?: number[];
+  /** The same to their last. */
   allScores?: number[];
   attribution?: number[];
   /** From the cursor's move to the engine's answer. */

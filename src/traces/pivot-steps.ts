@@ -40,9 +40,10 @@ export async function stepPivot(editors: TraceEditors, step: 1 | -1): Promise<Do
   if (pivots.length === 0) throw new NotHere('This trace has no pivots: mark a token as one.');
   const here = active.editor.selection.active;
   const beyond = ({ range }: DocumentPivot) => step * comparePositions(range.start, here) > 0;
+  const next = step > 0 ? (pivots.find(beyond) ?? pivots[0]!) : (pivots.findLast(beyond) ?? pivots.at(-1)!);
+  // At once: the key that follows, to accept or reject, is of the pivot that the cursor is on.
+  goTo(active.editor, next);
   // From a view's row the keys go on in the text; to show the document would take it out of a diff editor.
   await commands.executeCommand('workbench.action.focusActiveEditorGroup');
-  const next = step > 0 ? (pivots.find(beyond) ?? pivots[0]!) : (pivots.findLast(beyond) ?? pivots.at(-1)!);
-  goTo(active.editor, next);
   return next;
 }

@@ -862,7 +862,7 @@ describe('a request that is cancelled is answered at once, and the engine works 
   let asked = 0;
   const patches = () => [{ file: patch, scale: 0.3 + asked++ / 100 }];
   const merged = path.join(folder, 'to-be-reverted');
-  const masked = path.join(folder, 'runs', 'masked');
+  const unattributed = path.join(folder, 'runs', 'unattributed');
   const out = path.join(folder, 'not-made');
   let of: traces.OfDocument;
   let token: number;
@@ -871,6 +871,8 @@ describe('a request that is cancelled is answered at once, and the engine works 
     const { document, view } = await openPivot();
     of = { uri: document, version: 1 };
     token = view.pivots[0]!.token;
+    fs.cpSync(run, unattributed, { recursive: true });
+    fs.rmSync(path.join(unattributed, 'attribution.bin'), { force: true });
     await editor.ask(runs.exportPatches, {
       model,
       patches: [{ file: patch, scale: 1 }],
@@ -912,7 +914,7 @@ describe('a request that is cancelled is answered at once, and the engine works 
       'an output diff',
       (cancel) => editor.ask(traces.outputDiff, { ...of, from: null, to: patches() }, { cancel }),
     ],
-    ['attribution of a run', (cancel) => editor.ask(circuit.attribute, { run: masked }, { cancel })],
+    ['attribution of a run', (cancel) => editor.ask(circuit.attribute, { run: unattributed }, { cancel })],
     [
       'a checkpoint',
       (cancel) =>
@@ -933,7 +935,7 @@ describe('a request that is cancelled is answered at once, and the engine works 
     ],
     ['pairs', (cancel) => editor.ask(runs.exportPairs, { run, as: 'dpo', out }, { cancel })],
   ])('%s', async (_, send) => {
-    const made = [out, path.join(masked, 'attribution.bin')];
+    const made = [out, path.join(unattributed, 'attribution.bin')];
     for (let tries = 1; ; tries++) {
       const { work, isOver } = await atWork();
       const controller = new AbortController();

@@ -98,6 +98,12 @@ export class EngineHost {
     this.tell();
   }
 
+  /** How long so many tokens take at the speed measured last; 0 where all work has been too short to measure. */
+  secondsOf(tokens: number): number {
+    const { tokensPerSecond } = this.status;
+    return tokensPerSecond === null ? 0 : tokens / tokensPerSecond;
+  }
+
   /** Ends the engine; later calls start another. */
   async close(): Promise<void> {
     this.closed = true;
@@ -177,7 +183,7 @@ export class EngineHost {
 }
 
 /** Waits no longer than until `signal` fires; the work goes on. @throws Cancelled then */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   return new Promise((resolve, reject) => {
     const stop = () => reject(new Cancelled());

@@ -1,22 +1,18 @@
 /** Requests about open trace documents. */
 
-import { readConfig } from '../checkpoint/config.ts';
 import type { Completed } from '../engine/jobs/complete.ts';
 import { InputError } from '../errors.ts';
 import type { TokenScore } from '../inspect/score.ts';
 import type { OpenTrace } from '../language/open-trace.ts';
-import { ComponentSpace } from '../model/components.ts';
 import type { PatchRef, Position, Range } from '../protocol/message.ts';
 import * as protocol from '../protocol/traces.ts';
 import type { ParamsOf } from './answers.ts';
+import { Attributions } from './attributions.ts';
 import { pivotAt } from './branches.ts';
 import type { Check } from './check.ts';
 import * as check from './check.ts';
 import { complete } from './complete.ts';
-import { labelOf } from './component-label.ts';
 import { layOut } from './output-diff.ts';
-import { Remembered } from './remembered.ts';
-import { questionKey } from './score-cache.ts';
 import { modelRef, type Services } from './services.ts';
 
 const position: Check<Position> = check.object<Position>({ line: check.count, character: check.count });
@@ -64,26 +60,9 @@ const edit: Check<protocol.AnnotationEdit> = (value, field) => {
   }
 };
 
-/** Components of an attribution, by size: a large model has half a million. */
-const COMPONENTS = 200;
-
 export function answerTraces(services: Services): void {
-  const { answers, branches, documents, engine, scores } = services;
-  const attributions = new Remembered<protocol.Attribution>(128);
-  /** Models whose attribution has been compiled ahead, by the engine's turn. */
-  const warmed = new Set<string>();
-
-  /** Whoever has seen scores puts the cursor on a pivot next: compiling for it takes longer than the answer. */
-  function warm(folder: string, ref: ReturnType<typeof modelRef>, ids: readonly number[]): void {
-    const key = JSON.stringify([ref, engine.turn]);
-    if (warmed.has(key) || ids.length < 3) return;
-    warmed.add(key);
-    const [first, desired, other] = ids as [number, number, number];
-    const undesired = [other, ...ids].find((id) => id !== desired);
-    if (undesired === undefined) return;
-    const params = { model: ref, patch: null, prefix: [first], desired, undesired, components: true };
-    engine.callOn('attributePivot', ref, params).catch((error) => answers.log(`warming ${folder}`, error));
-  }
+  const { answers, branches, documents, scores } = services;
+  const attributions = new Attributions(services);
 
   answers.on(protocol.view, check.object<protocol.OfDocument>(ofDocument), (of) => documents.view(of));
 
@@ -126,7 +105,7 @@ export function answerTraces(services: Services): void {
           const scored = tokens.map((token, k) => scoredToken(trace, from + k, token));
           part({ tokens: scored, done, total });
         });
-        warm(model, question.model, ids);
+        attributions.ahead(of, stack);
         return { total };
       }),
     { needsTrust: true },
@@ -147,24 +126,28 @@ export function answerTraces(services: Services): void {
         const { desired, undesired } =
           wanted === undefined ? pivotAt(trace, token) : against(trace, token, wanted);
         const prefix = trace.tokens!.ids.slice(0, token);
-        const ref = modelRef(model, services.options);
-        const question = { model: ref, patches: stack, ids: [...prefix, desired, undesired], topK: 0 };
-        const key = `${questionKey(question)} ${components}`;
-        const found = await attributions.get(key, async () => {
-          const params = { model: ref, patch: stack, prefix, desired, undesired, components };
-          const { margin, tokens, gates } = await engine.callOn('attributePivot', ref, params, {
-            signal: current,
-          });
-          return {
-            margin,
-            desired: { id: desired, text: trace.tokenText(desired) },
-            undesired: { id: undesired, text: trace.tokenText(undesired) },
-            tokens: Array.from(tokens, (attribution, i) => ({ ...trace.tokenRange(i), attribution })),
-            components: gates && strongest(model, gates),
-          };
-        });
-        // Places may have moved since: an edit of the header leaves the tokens as they are.
-        return { ...found, tokens: found.tokens.map((one) => ({ ...one, ...trace.tokenRange(one.index) })) };
+        const {
+          margin,
+          tokens,
+          components: strongest,
+        } = await attributions.of(
+          {
+            model: modelRef(model, services.options),
+            patches: stack,
+            prefix,
+            desired,
+            undesired,
+            components,
+          },
+          current,
+        );
+        return {
+          margin,
+          desired: { id: desired, text: trace.tokenText(desired) },
+          undesired: { id: undesired, text: trace.tokenText(undesired) },
+          tokens: Array.from(tokens, (attribution, i) => ({ ...trace.tokenRange(i), attribution })),
+          components: strongest,
+        };
       }),
     { needsTrust: true },
   );
@@ -239,17 +222,6 @@ function against(trace: OpenTrace, token: number, desired: number): { desired: n
     `is ${desired} in the document already`,
     'Choose another desired token.',
   );
-}
-
-/** The components that matter most, most helpful first. */
-function strongest(model: string, gates: Float32Array): protocol.Attribution['components'] {
-  const space = new ComponentSpace(readConfig(model));
-  const bySize = Array.from(gates, (gradient, component) => ({ component, gradient }))
-    .sort((a, b) => Math.abs(b.gradient) - Math.abs(a.gradient))
-    .slice(0, COMPONENTS);
-  return bySize
-    .sort((a, b) => a.gradient - b.gradient)
-    .map(({ component, gradient }) => ({ component, label: labelOf(space.at(component)), gradient }));
 }
 
 /** The completion that the document has. */

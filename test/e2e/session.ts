@@ -27,9 +27,7 @@ export async function startSession(folder: string, settings: Record<string, unkn
     },
   });
   const browser = await launchBrowser();
-  const workbench = new Workbench(await browser.newPage({ viewport: { width: 1440, height: 900 } }));
-  await workbench.page.goto(server.url(folder));
-  await workbench.ready();
+  const workbench = await Workbench.open(browser, server.url(folder));
   return {
     server,
     workbench,
@@ -82,17 +80,15 @@ async function chooseTheme(workbench: Workbench, wanted: Theme): Promise<boolean
     await page.keyboard.press('Escape');
     return false;
   }
-  const shows = () =>
-    expect
-      .poll(() => theme(workbench), { timeout: 10_000 })
-      .toBe(wanted)
-      .then(
-        () => true,
-        () => false,
-      );
-  await page.keyboard.press((await shows()) ? 'Enter' : 'Escape');
+  await page.keyboard.press('Enter');
   await box.waitFor({ state: 'hidden' });
-  return shows();
+  return expect
+    .poll(() => theme(workbench), { timeout: 10_000 })
+    .toBe(wanted)
+    .then(
+      () => true,
+      () => false,
+    );
 }
 
 async function theme({ page }: Workbench): Promise<Theme> {

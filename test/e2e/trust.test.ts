@@ -39,9 +39,7 @@ beforeAll(async () => {
     },
   });
   browser = await launchBrowser();
-  workbench = new Workbench(await browser.newPage({ viewport: { width: 1400, height: 900 } }));
-  await workbench.page.goto(server.url(workspace.folder));
-  await workbench.ready();
+  workbench = await Workbench.open(browser, server.url(workspace.folder));
 }, 600_000);
 
 afterAll(async () => {

@@ -13,6 +13,7 @@ import {
 } from '@vscode/test-electron';
 import { launchBrowser } from './chromium.ts';
 import { startCodeServer } from './code-server.ts';
+import { standStill } from './workbench.ts';
 
 const COMPANION = path.join(import.meta.dirname, 'companion');
 
@@ -27,6 +28,8 @@ export interface TestOptions {
   workspace: string;
   /** User settings. */
   settings?: Record<string, unknown>;
+  /** Whether what turns in the window turns: where it is measured, not where it is tested. Without a graphics processor it is work. */
+  animated?: boolean;
   /** Milliseconds until a suite that never ends is given up. */
   timeout?: number;
 }
@@ -74,6 +77,7 @@ async function runInCodeServer({
   extensionTestsEnv = {},
   workspace,
   settings = {},
+  animated = false,
   timeout = 480_000,
 }: TestOptions): Promise<void> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-suite-'));
@@ -86,6 +90,7 @@ async function runInCodeServer({
   const browser = await launchBrowser();
   try {
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+    if (!animated) await standStill(page);
     await page.goto(server.url(workspace), { timeout });
     const end = performance.now() + timeout;
     while (!fs.existsSync(result)) {

@@ -124,6 +124,7 @@ async function measure(part: string): Promise<void> {
     await runTests({
       extension,
       extensionTestsPath: outfile,
+      animated: true,
       extensionTestsEnv: {
         CCA_BENCH_PART: part,
         CCA_BENCH_RESULT: result,

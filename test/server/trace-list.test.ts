@@ -30,11 +30,17 @@ function writeDocument(id: string, pivots: number, excluded = false): string {
 
 beforeEach(() => {
   folder = fs.mkdtempSync(path.join(scratch, 'run-'));
-  lists = new TraceLists();
   fs.writeFileSync(file('traces.jsonl'), line('a') + line('b'));
 });
 
-describe('traces of a run that is at work', () => {
+describe.each([
+  ['one after another', undefined],
+  ['several at a time', 0],
+])('traces of a run that is at work, read %s', (_, slice) => {
+  beforeEach(() => {
+    lists = new TraceLists(slice);
+  });
+
   test('only what came since is told, a line that is cut off when it is whole', async () => {
     const first = await list();
     expect([ids(first), first.partial]).toEqual([['a', 'b'], false]);

@@ -19,8 +19,8 @@ const COMPANION = path.join(import.meta.dirname, 'companion');
 
 /** The part of @vscode/test-electron's TestOptions that is used, and the extension as users install it. */
 export interface TestOptions {
-  /** A .vsix, installed before the start. */
-  extension: string;
+  /** A .vsix, installed before the start; null for a window without it. */
+  extension: string | null;
   /** Module with `run(): Promise<void>`, which throws if a test fails. */
   extensionTestsPath: string;
   extensionTestsEnv?: Record<string, string>;
@@ -47,10 +47,12 @@ async function runOnDesktop({ extension, workspace, settings = {}, ...rest }: Te
   fs.writeFileSync(path.join(userData, 'User', 'settings.json'), JSON.stringify(settings));
   const folders = ['--user-data-dir', userData, '--extensions-dir', extensions];
   const [cli, ...args] = resolveCliArgsFromVSCodeExecutablePath(vscodeExecutablePath);
-  execFileSync(cli!, [...args, ...folders, '--install-extension', extension], {
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-  });
+  if (extension) {
+    execFileSync(cli!, [...args, ...folders, '--install-extension', extension], {
+      stdio: 'inherit',
+      shell: process.platform === 'win32',
+    });
+  }
   try {
     await runInDesktop({
       vscodeExecutablePath,
@@ -83,7 +85,7 @@ async function runInCodeServer({
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-suite-'));
   const result = path.join(folder, 'result.json');
   const server = await startCodeServer({
-    extensions: [extension, COMPANION],
+    extensions: extension ? [extension, COMPANION] : [COMPANION],
     settings,
     env: { ...extensionTestsEnv, CCA_TEST_SUITE: extensionTestsPath, CCA_TEST_RESULT: result },
   });

@@ -29,19 +29,34 @@ export interface WindowFigures {
   longestComputation?: number[];
   tracesView?: number[];
   hostMemory?: number[];
+  /** Of `hostMemory` what is this process's alone: the rest is of files that all of VS Code's processes share. Linux. */
+  hostPrivate?: number[];
   /** Of `hostMemory` what there was before the folder was chosen. */
   hostBefore?: number[];
+  /** Of a window without the extension. */
+  hostBare?: number[];
 }
 
 const MILLI = 1e-6;
 
+/** As a person does who has opened a window: what its start has set going comes to rest. */
+const rest = () => new Promise((resolve) => setTimeout(resolve, 5000));
+
 export async function run(): Promise<void> {
+  const { CCA_BENCH_PART: part, CCA_BENCH_RESULT: result, CCA_BENCH_REPEATS: repeats } = process.env;
+  if (part === 'bare') {
+    await rest();
+    fs.writeFileSync(
+      result!,
+      JSON.stringify({ hostBare: [process.memoryUsage.rss()] } satisfies WindowFigures),
+    );
+    return;
+  }
   const extension = extensions.getExtension<Api>('circuit-amplifier.circuit-amplifier')!;
   await until('activation', () => extension.isActive);
   const api = extension.exports;
   const code = read(path.join(extension.extensionPath, 'dist', 'extension.cjs'));
   const figures: WindowFigures = { activation: [code + api.activation] };
-  const { CCA_BENCH_PART: part, CCA_BENCH_RESULT: result, CCA_BENCH_REPEATS: repeats } = process.env;
   if (part === 'traces') await traces(api, figures);
   if (part === 'amplification') await amplification(api, figures, Number(repeats));
   if (part === 'folder') await folder(api, figures);
@@ -73,6 +88,7 @@ const inRoot = (...parts: string[]) => path.join(workspace.workspaceFolders![0]!
 /** Opens a trace to warm the engine, and then another. */
 async function traces(api: Api, figures: WindowFigures): Promise<void> {
   await openTrace(api, 'warm.trace');
+  await rest();
   const begin = performance.now();
   await window.showTextDocument(Uri.file(inRoot('long.txt')));
   await reached();
@@ -137,8 +153,7 @@ async function amplification(api: Api, figures: WindowFigures, repeats: number):
   figures.longestComputation = [];
   const delay = monitorEventLoopDelay({ resolution: 1 });
   for (let i = 0; i < repeats; i++) {
-    // The window's own work comes to rest first: it is not the job's.
-    await new Promise((resolve) => setTimeout(resolve, 5000));
+    await rest();
     delay.reset();
     delay.enable();
     const computed = computation();
@@ -193,6 +208,7 @@ async function folder({ engine, tracesView }: Api, figures: WindowFigures): Prom
   await commands.executeCommand('circuitAmplifier.traces.focus');
   await until('the view', () => items.length > 0);
   await reached();
+  await rest();
   items.length = 0;
   figures.hostBefore = [process.memoryUsage.rss()];
   const begin = performance.now();
@@ -209,4 +225,7 @@ async function folder({ engine, tracesView }: Api, figures: WindowFigures): Prom
   await reached();
   figures.tracesView = [performance.now() - begin];
   figures.hostMemory = [process.memoryUsage.rss()];
+  const own = fs.existsSync('/proc/self/status') && fs.readFileSync('/proc/self/status', 'utf8');
+  const kilobytes = own && /^RssAnon:\s*(\d+) kB/m.exec(own)?.[1];
+  if (kilobytes) figures.hostPrivate = [Number(kilobytes) * 1024];
 }

@@ -50,11 +50,7 @@ export class TraceEditors implements Disposable {
         this.get(textEditor.document)?.scrolled();
       }),
       window.onDidChangeActiveColorTheme(() => this.#restyle()),
-      workspace.onDidOpenTextDocument(() => {
-        this.#ahead();
-        this.#sync();
-      }),
-      window.tabGroups.onDidChangeTabs(() => this.#ahead()),
+      workspace.onDidOpenTextDocument(() => this.#sync()),
       workspace.onDidCloseTextDocument((document) => this.#close(document)),
       workspace.onDidGrantWorkspaceTrust(() => this.refresh()),
       workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
@@ -160,17 +156,6 @@ export class TraceEditors implements Disposable {
   /** What an editor shows; null where it shows no trace. */
   painted(editor: TextEditor): Painter['painted'] | null {
     return this.#painters.get(editor)?.painted ?? null;
-  }
-
-  /** What a tab in front is of is asked about before its editor is there: the answer takes no longer than that. */
-  #ahead(): void {
-    for (const { activeTab } of window.tabGroups.all) {
-      if (!(activeTab?.input instanceof TabInputText)) continue;
-      const uri = activeTab.input.uri.toString();
-      if (this.#documents.has(uri)) continue;
-      const document = workspace.textDocuments.find((one) => one.uri.toString() === uri);
-      if (document && isTrace(document)) this.#open(document);
-    }
   }
 
   #sync(): void {

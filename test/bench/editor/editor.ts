@@ -68,7 +68,7 @@ const prompts = fs
   .split('\n')
   .map((line) => JSON.parse(line) as { id: string; prompt: string; answer: string; target: number });
 
-/** A trace of `length` tokens: problems with their solutions one after another, with a pivot near its end. */
+/** A trace of `length` tokens: problems with their solutions one after another, with two pivots near its end. */
 function document(file: string, id: string, length: number, first: number): void {
   // A problem with its solution has more than 30 tokens.
   const text = Array.from(
@@ -79,7 +79,7 @@ function document(file: string, id: string, length: number, first: number): void
     .join('\n');
   const ids = tokenizer.encode(text).slice(0, length);
   if (ids.length < length) throw new Error(`${id} has only ${ids.length} tokens`);
-  const [cut, at] = [Math.floor(length / 2), length - 20];
+  const cut = Math.floor(length / 2);
   const trace: Trace = {
     id,
     problem_id: id,
@@ -93,12 +93,14 @@ function document(file: string, id: string, length: number, first: number): void
     decoding: { strategy: 'greedy' },
     text: '',
   };
-  const undesired = ids[at]!;
-  const desired = ids.find((other) => other !== undesired)!;
-  const prefix = ids.slice(0, at);
-  const pair: Pair = { id, prefix, desired, undesired, method: 'branching', status: 'auto' };
+  const pairs = [length - 20, length - 10].map((at, i): Pair => {
+    const undesired = ids[at]!;
+    const desired = ids.find((other) => other !== undesired)!;
+    const prefix = ids.slice(0, at);
+    return { id: `${id}/${i}`, prefix, desired, undesired, method: 'branching', status: 'auto' };
+  });
   const places = { model: path.relative(path.dirname(file), model).split(path.sep).join('/') };
-  fs.writeFileSync(file, printTraceDocument(trace, [pair], tokenizer, places));
+  fs.writeFileSync(file, printTraceDocument(trace, pairs, tokenizer, places));
 }
 
 document(path.join(workspace.folder, 'warm.trace'), 'warm', TOKENS, 50);
@@ -208,8 +210,9 @@ try {
     told('of it from the request to the first scores', 'firstScores', 'ms');
     line('opened, complete overlay shown', get('completeOverlay'), 'ms', 1200);
     told('of it from the request to the last scores', 'allScores', 'ms');
-    line('cursor on a pivot, attribution shown', get('attribution'), 'ms', 300);
+    line('cursor on a pivot a second later, attribution shown', get('attribution'), 'ms', 300);
     told("of it to the engine's answer", 'attributed', 'ms');
+    told('cursor on a pivot at once', 'attributionAtOnce', 'ms');
   }
   if (parts.includes('amplification')) {
     report.heading('A whole amplification, everything open');

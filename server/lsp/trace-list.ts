@@ -128,7 +128,8 @@ class TraceFolder {
     for (const id of this.touched) {
       const row = this.row(id);
       const known = this.rows.get(id);
-      if (!known || JSON.stringify(known.row) !== JSON.stringify(row)) this.rows.set(id, { row, turn: this.turn });
+      if (!known || JSON.stringify(known.row) !== JSON.stringify(row))
+        this.rows.set(id, { row, turn: this.turn });
     }
     this.touched.clear();
     return true;

@@ -49,7 +49,7 @@ export async function localizeStage(
     const waiting = units.filter(({ number }) => !stage.has(`contrasts ${number}`));
     const isServed = remote !== null && settings.method === 'branching' && waiting.length > 0;
     const completer = isServed ? await remote.connect(prompts[0]!, completerOf(shared)) : completerOf(shared);
-    const branches = new Branches(meanOf(all.map((contrast) => contrast.greedy.completion_ids.length)));
+    const branches = new Branches(meanOf(all.map(({ sampled }) => sampled.completion_ids.length)));
     const forecasts = new Map(
       waiting.map(({ number, unit }) => {
         const forward = unit.reduce(
@@ -123,9 +123,9 @@ class Branches {
   private completed = 9;
   private resolved = 8;
 
-  /** @param greedy mean length of the greedy traces; a deviation comes anywhere in them */
-  constructor(greedy: number) {
-    this.length = new MeanLength(0, Math.max(1, (greedy - 1) / 2));
+  /** @param sampled mean length of the sampled traces: a branch deviates anywhere, and mostly goes on like its own */
+  constructor(sampled: number) {
+    this.length = new MeanLength(0, Math.max(1, (sampled - 1) / 2));
   }
 
   add(completed: number, resolved: number): void {

@@ -29,8 +29,7 @@ const USUAL: Readonly<Record<WorkKind, number>> = {
 /** A measurement counts half once this share of the time spent on its kind has followed it: old speed is forgotten. */
 const HALF_LIFE_FRACTION = 0.35;
 const SHORTEST_HALF_LIFE = 10;
-/** What earlier stages measured weighs as much as this share of the present one, and this many seconds at most. */
-const CARRIED_SHARE = 0.03;
+/** What earlier stages measured weighs as much as this many seconds of the present one. */
 const CARRIED_SECONDS = 1;
 /** Speed is told of so many seconds, half by half. */
 const SPEED_HALF_LIFE = 2;
@@ -68,14 +67,6 @@ export class Rates {
         total: { tokens, seconds },
         spent: 0,
       });
-    }
-  }
-
-  /** The guess is to weigh no more than so many seconds of the present stage: it is a short one. */
-  lighten(most: number): void {
-    for (const rate of this.kinds.values()) {
-      const { tokens, seconds } = rate.sum;
-      if (seconds > most) rate.sum = { tokens: (tokens * most) / seconds, seconds: most };
     }
   }
 
@@ -255,10 +246,6 @@ export class StageWork {
   private worked(kind: WorkKind, tokens: number): void {
     const now = performance.now();
     const seconds = (now - this.last) / 1000;
-    if (Object.keys(this.spent).length === 0) {
-      const whole = this.rates.seconds(this.left());
-      if (whole !== null) this.rates.lighten(CARRIED_SHARE * whole);
-    }
     this.rates.add(kind, tokens, seconds);
     const kept = 0.5 ** (seconds / SPEED_HALF_LIFE);
     this.lately = {

@@ -68,18 +68,6 @@ describe('seconds per token', () => {
     expect(rates.seconds({ decode: 100 })).toBeGreaterThan(1.85);
   });
 
-  test('the guess weighs less where the present stage is short', () => {
-    const rates = new Rates();
-    for (let i = 0; i < 100; i++) rates.add('decode', 100, 1);
-    rates.begin();
-    rates.lighten(0.12);
-    expect(rates.seconds({ decode: 100 })).toBeCloseTo(1);
-    for (let i = 0; i < 2; i++) rates.add('decode', 10, 0.2);
-    expect(rates.seconds({ decode: 100 })).toBeGreaterThan(1.4);
-    rates.lighten(100);
-    expect(rates.seconds({ decode: 100 })).toBeGreaterThan(1.4);
-  });
-
   test('old speed is forgotten', () => {
     const rates = new Rates();
     for (let i = 0; i < 60; i++) rates.add('decode', 100, 1);

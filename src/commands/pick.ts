@@ -116,7 +116,12 @@ export async function pickPatches(
     value: node,
   }));
   if (!many) return [await choose(items, { title, placeHolder: 'Patch' })];
-  const chosen = await window.showQuickPick(items, { title, placeHolder: 'Patches', canPickMany: true });
+  const chosen = await window.showQuickPick(items, {
+    title,
+    placeHolder: 'Patches',
+    canPickMany: true,
+    ignoreFocusOut: true,
+  });
   if (!chosen?.length) throw new CancellationError();
   return chosen.map(({ value }) => value);
 }

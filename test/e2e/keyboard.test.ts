@@ -154,6 +154,26 @@ test('components are picked in the circuit panel', async () => {
   await shot(workbench, 'keyboard-circuit');
 });
 
+test('a patch is taken out of a checkpoint', async () => {
+  const at = (...names: string[]) => path.join(workspace.folder, ...names);
+  const cli = (...args: string[]) => execFileSync(process.execPath, ['dist/cli.mjs', ...args]);
+  const patch = path.join(workspace.run, 'patch.safetensors');
+  cli('apply', '--model', at('model'), '--patch', patch, '--out', at('patched'));
+  const weights = (folder: string) => fs.readFileSync(at(folder, 'model.safetensors'));
+  expect(weights('patched').equals(weights('model'))).toBe(false);
+  await command('Revert Patch in a Checkpoint');
+  await asked('Which patches');
+  await workbench.tick(/^small\b(?!-)/);
+  await workbench.give('Checkpoint that', at('patched'));
+  await workbench.give('New folder', at('reverted'));
+  await expect.poll(() => fs.existsSync(at('reverted', 'model.safetensors')), { timeout: 60_000 }).toBe(true);
+  await workbench
+    .notification(/is the checkpoint without/)
+    .first()
+    .waitFor();
+  expect(weights('reverted').equals(weights('model'))).toBe(true);
+});
+
 test('a patch is applied and scaled', async () => {
   const { page } = workbench;
   await command('Apply Patch');
@@ -171,4 +191,75 @@ test('a patch is applied and scaled', async () => {
   await press('Enter');
   await shot(workbench, 'keyboard-patches');
   await workbench.row('× 0.5').first().waitFor();
+});
+
+test('an experiment file is written for a model and its data', async () => {
+  await command('New Experiment File');
+  await asked('(1 of 4)');
+  await workbench.pick(/^model/);
+  await asked('(2 of 4)');
+  await workbench.pick(/^One file/);
+  await workbench.give('Problems (JSONL', path.join(workspace.folder, 'data', 'train.jsonl'));
+  await asked('(3 of 4)');
+  await workbench.pick(/^Choose control files/);
+  await workbench.give('Control items', path.join(workspace.folder, 'data', 'controls.jsonl'));
+  await workbench.enter('(4 of 4)', 'mine');
+  await workbench.tab('mine.experiment.json').waitFor();
+  const written = JSON.parse(fs.readFileSync(path.join(workspace.folder, 'mine.experiment.json'), 'utf8'));
+  expect(written).toMatchObject({
+    model: 'model',
+    problems: 'data/train.jsonl',
+    controls: ['data/controls.jsonl'],
+  });
+});
+
+test('what the engine does is shown: its state, devices and log', async () => {
+  const { page } = workbench;
+  await command('Show Engine State');
+  await asked('Engine:');
+  await workbench.pick(/Devices/);
+  await asked('Devices');
+  await page
+    .locator('.quick-input-widget .monaco-list-row')
+    .filter({ hasText: /cpu/ })
+    .first()
+    .waitFor({ timeout: 120_000 });
+  await press('Escape');
+  await command('Show Log');
+  await page.locator('.part.panel .view-lines').first().waitFor();
+  await workbench.command('View: Toggle Panel Visibility');
+});
+
+test('a key of an endpoint is kept and removed, and is in none of the files that are written', async () => {
+  const key = 'sk-of-nobody-4711';
+  const told = (text: string) =>
+    workbench.page.locator('.statusbar-item').filter({ hasText: text }).first().waitFor();
+  await command('Set API Key of Endpoint');
+  await workbench.enter('API key of the endpoint', key);
+  await told('The API key is stored');
+  const files = fs
+    .readdirSync(session.server.userData, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name));
+  expect(files.filter((file) => fs.readFileSync(file).includes(key))).toEqual([]);
+  await command('Remove API Key of Endpoint');
+  await told('The API key is removed');
+});
+
+test('a run is deleted once the question is answered', async () => {
+  const dialog = workbench.page.locator('.monaco-dialog-box');
+  for (const [answer, there] of [
+    ['Escape', true],
+    ['Enter', false],
+  ] as const) {
+    await command('Delete Run');
+    await asked('Delete a run');
+    await workbench.pick(/^small\b(?!-)/);
+    await dialog.getByText('Delete the run small?').waitFor();
+    await press(answer);
+    await dialog.waitFor({ state: 'hidden' });
+    await expect
+      .poll(() => fs.existsSync(path.join(workspace.run, 'manifest.json')), { timeout: 60_000 })
+      .toBe(there);
+  }
 });

@@ -88,9 +88,14 @@ export class Workbench {
 
   /** Takes an item of a list that a command shows: by keys alone. */
   async pick(label: string | RegExp): Promise<void> {
+    await this.#reach(label);
+    await this.page.keyboard.press('Enter');
+  }
+
+  async #reach(label: string | RegExp): Promise<void> {
     await this.#row(label).first().waitFor();
     // What was in front may have taken the focus back.
-    await this.page.locator('.quick-input-widget input:visible').first().focus();
+    await this.page.locator('.quick-input-widget input.input:visible').first().focus();
     const rows = this.page.locator('.quick-input-widget .monaco-list-row');
     const chosen = this.#chosen(label);
     const count = await rows.count();
@@ -99,7 +104,29 @@ export class Workbench {
       await this.page.keyboard.press('ArrowDown');
       await this.page.waitForTimeout(30);
     }
+  }
+
+  /** The same in a list of which several can be taken: the chosen one is ticked, and the list taken. */
+  async tick(label: string | RegExp): Promise<void> {
+    await this.#reach(label);
+    await this.page.keyboard.press('Space');
     await this.page.keyboard.press('Enter');
+  }
+
+  /** Answers VS Code's own question for a file or folder. */
+  async give(title: string, file: string): Promise<void> {
+    const asked = this.page.locator('.quick-input-title:visible').filter({ hasText: title });
+    await asked.waitFor();
+    const input = this.page.locator('.quick-input-widget input.input:visible').first();
+    const end = Date.now() + PATIENCE;
+    while (await asked.isVisible()) {
+      if (Date.now() > end) throw new Error(`${title}: ${file} is not taken`);
+      await input.fill(file);
+      // It looks at what is typed, and completes it, before it takes it.
+      await this.page.waitForTimeout(1000);
+      await this.page.keyboard.press('Enter');
+      await asked.waitFor({ state: 'hidden', timeout: 2000 }).catch(() => undefined);
+    }
   }
 
   /** Types into a box that a command shows. @param title the box's, which tells it from the palette before it */

@@ -210,9 +210,9 @@ try {
     told('of it from the request to the first scores', 'firstScores', 'ms');
     line('opened, complete overlay shown', get('completeOverlay'), 'ms', 1200);
     told('of it from the request to the last scores', 'allScores', 'ms');
-    line('cursor on a pivot a second later, attribution shown', get('attribution'), 'ms', 300);
+    line('cursor on a pivot at once, attribution shown', get('attributionAtOnce'), 'ms', 300);
+    line('a second later', get('attribution'), 'ms', 300);
     told("of it to the engine's answer", 'attributed', 'ms');
-    told('cursor on a pivot at once', 'attributionAtOnce', 'ms');
   }
   if (parts.includes('amplification')) {
     report.heading('A whole amplification, everything open');
@@ -222,11 +222,10 @@ try {
   if (parts.includes('folder')) {
     report.heading(`A folder of ${many.toLocaleString('en')} traces`);
     line('chosen, opened down to its traces', get('tracesView'), 'ms', 2000);
-    // What is resident of a window without the extension is more than the bar: VS Code's program files.
-    line('memory of the extension host, its own', get('hostPrivate') ?? get('hostMemory'), 'MB', 150);
-    told('with the program files that processes share', 'hostMemory', 'MB');
-    told('the same before the folder was chosen', 'hostBefore', 'MB');
-    told('the same of a window without the extension', 'hostBare', 'MB');
+    line('memory of the extension host', get('hostMemory'), 'MB', 150);
+    told("of it the process's own, not shared program files", 'hostPrivate', 'MB');
+    told('before the folder was chosen', 'hostBefore', 'MB');
+    told('in a window without the extension', 'hostBare', 'MB');
   }
   if (parts.includes('packages')) {
     report.heading('VSIX');

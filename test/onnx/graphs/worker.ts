@@ -92,20 +92,16 @@ class Graphs {
   private readonly oracle: Oracle;
   private readonly model: Model;
   private readonly prompt: readonly number[];
-  private readonly isFirst: boolean;
 
-  constructor(oracle: Oracle, model: Model, isFirst: boolean) {
+  constructor(oracle: Oracle, model: Model) {
     this.oracle = oracle;
     this.model = model;
-    this.isFirst = isFirst;
     this.prompt = oracle.logits.ids.slice(0, 13);
   }
 
   async run(): Promise<void> {
     const overlays = this.overlays();
     for (const [changed, overlay] of Object.entries({ plain: noOverlay, ...overlays })) {
-      // How a matrix takes low-rank changes, or is replaced, does not hang on the family: of one model.
-      if (!this.isFirst && changed !== 'plain' && changed !== 'rows') continue;
       for (const shared of [false, true]) {
         const runner = await Runner.create(this.model, overlay, shared ? this.prompt : []);
         const key = `${changed}, ${shared ? 'behind a prefix' : 'alone'}`;
@@ -270,7 +266,7 @@ class Graphs {
 for (const name of names) {
   const oracle = loadOracle(name);
   const model = await Model.load(oracle.folder, { provider: device });
-  const graphs = new Graphs(oracle, model, name === names[0]);
+  const graphs = new Graphs(oracle, model);
   await graphs.run();
   const outcome: Outcome = { model: name, results: graphs.results, placements: placements() };
   await new Promise<void>((done) => process.stdout.write(`${JSON.stringify(outcome)}\n`, () => done()));

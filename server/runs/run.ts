@@ -89,11 +89,13 @@ export class Run {
       }
     }
     this.manifest = stored ? continueManifest(file, stored, setup) : newManifest(setup);
+    // Before the journal: a folder with a journal and no manifest would pass for a stranger's after a kill in between.
+    if (stored === null) writeManifest(folder, this.manifest);
     this.journal = new Journal(path.join(folder, JOURNAL_NAME));
     try {
       this.history = replay(this.journal.events);
       for (const stage of restarted) this.restart(stage);
-      writeManifest(folder, this.manifest);
+      if (stored !== null) writeManifest(folder, this.manifest);
       this.resumed = this.history.stages.size > 0;
       const { product, device, versions } = this.manifest;
       this.log('opened', { pid: process.pid, product, device, versions, resumed: this.resumed }, true);

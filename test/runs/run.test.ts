@@ -1,7 +1,9 @@
 import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { InputError } from '../../server/errors.ts';
+import { LOCK_NAMES } from '../../server/runs/lock.ts';
 import type { RunSetup } from '../../server/runs/manifest.ts';
 import { type OpenOptions, openRun, type Run } from '../../server/runs/run.ts';
 import { artefacts, temporaryFolder } from './folders.ts';
@@ -279,6 +281,42 @@ describe('folders', () => {
     expect(fs.readdirSync(folder)).toEqual(['thesis.tex']);
     fs.writeFileSync(path.join(folder, 'manifest.json'), '{"name": "a web page"}');
     expect(refusal(folder, setup(), { fresh: true })).toContain('is not the manifest of a run');
+  });
+
+  test('whenever a kill hits while a run is created, its folder opens again', async () => {
+    const folder = newFolder();
+    const left = path.join(root, 'left');
+    const calls = ['openSync', 'ftruncateSync', 'writeSync', 'fsyncSync', 'renameSync', 'closeSync'] as const;
+    let watched = true;
+    let moments = 0;
+    for (const name of calls) {
+      const call = fs[name] as (...given: unknown[]) => unknown;
+      vi.spyOn(fs, name).mockImplementation(((...given: unknown[]) => {
+        if (watched) {
+          watched = false;
+          fs.cpSync(folder, path.join(left, `${moments++}`), { recursive: true });
+          watched = true;
+        }
+        return call(...given);
+      }) as never);
+    }
+    syncBuiltinESMExports();
+    const run = openRun(folder, setup());
+    watched = false;
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+    await chunks(run, 0, 2);
+    run.close('finished');
+    expect(moments).toBeGreaterThan(8);
+    for (const moment of fs.readdirSync(left)) {
+      const killed = path.join(left, moment);
+      // The lock names this process, which lives; that a dead one's is taken over has tests of its own.
+      for (const name of LOCK_NAMES) fs.rmSync(path.join(killed, name), { recursive: true, force: true });
+      const again = openRun(killed, setup());
+      await chunks(again, 0, 2);
+      again.close('finished');
+      expect(artefacts(killed)).toEqual(artefacts(folder));
+    }
   });
 
   test('a file in the place of the folder, and a folder below a file', () => {

@@ -89,10 +89,13 @@ export async function scoreText(
 
   const all = [...context, ...ids];
   const scoreRange = async (from: number, to: number) => {
+    if (from >= to) return;
     let first = from;
-    if (first === 0 && to > 0 && context.length === 0) {
+    // The first token, which the text does not predict: told with those after it.
+    let before: TokenScore[] = [];
+    if (first === 0 && context.length === 0) {
       const logits = await sharedPrefixLogits(runner, signal);
-      report(0, [score(0, logits && predict(logits, ids[0]!, topK))]);
+      before = [score(0, logits && predict(logits, ids[0]!, topK))];
       first = 1;
     }
     // Token j is predicted by the row of the token before it.
@@ -104,8 +107,10 @@ export async function scoreText(
         const line = logits.subarray(k * config.vocabSize, (k + 1) * config.vocabSize);
         return score(j, predict(line, ids[j]!, topK));
       });
-      report(row + shift, tokens);
+      report(row + shift - before.length, [...before, ...tokens]);
+      before = [];
     }
+    if (before.length > 0) report(0, before);
   };
   const begin = Math.min(Math.max(0, start), ids.length);
   await scoreRange(begin, ids.length);

@@ -1,7 +1,6 @@
 import { type CodeAction, CodeActionKind } from 'vscode-languageserver-types';
 import type { Range } from '../protocol/message.ts';
-import type { ScoredToken } from '../protocol/traces.ts';
-import { type ModelFacts, noFacts } from './hover.ts';
+import { type KnownScore, type ModelFacts, noFacts } from './hover.ts';
 import { pivotLabel, tokenLabel } from './lenses.ts';
 import { percent } from './markdown.ts';
 import { commandTo } from './names.ts';
@@ -38,7 +37,7 @@ function tokenOf(trace: OpenTrace, range: Range): number | null {
   return token === null || token < trace.document.promptIds.length ? null : token;
 }
 
-function annotations(trace: OpenTrace, token: number, score: ScoredToken | null): CodeAction[] {
+function annotations(trace: OpenTrace, token: number, score: KnownScore | null): CodeAction[] {
   const { uri, document } = trace;
   const pivot = trace.pivotAt(token);
   const own = document.completionIds[token - document.promptIds.length]!;

@@ -1,14 +1,19 @@
 import type { Hover } from 'vscode-languageserver-types';
 import type { DocumentPivotLine } from '../data/trace-document.ts';
 import type { Position } from '../protocol/message.ts';
-import type { Branch, ScoredToken } from '../protocol/traces.ts';
+import type { Alternative, Branch, ScoredToken } from '../protocol/traces.ts';
 import { headerHover } from './header.ts';
 import { codeBlock, percent, tokenCell, tokenCode } from './markdown.ts';
 import type { OpenTrace } from './open-trace.ts';
 
+/** What the model thought of a token, and what it would have put in its place, most probable first. */
+export interface KnownScore extends Pick<ScoredToken, 'id' | 'logprob' | 'rank' | 'entropy'> {
+  top: readonly Alternative[];
+}
+
 /** What the model says of a document's tokens, as far as it has been asked. */
 export interface ModelFacts {
-  score(token: number): ScoredToken | null;
+  score(token: number): KnownScore | null;
   /** Completions of a pivot's two tokens; pending while they are made. */
   branches(token: number): readonly Branch[] | 'pending' | null;
 }
@@ -63,7 +68,7 @@ function tokenSection(trace: OpenTrace, token: number): string {
   return `${head}\n\nThe character is shared with ${others}.`;
 }
 
-function scoreSection(score: ScoredToken | null): string[] {
+function scoreSection(score: KnownScore | null): string[] {
   if (!score || score.logprob === null) return [];
   const figures = [
     `probability ${percent(score.logprob)}`,

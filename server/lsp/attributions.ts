@@ -9,8 +9,8 @@ import { Remembered } from './remembered.ts';
 import { questionKey } from './score-cache.ts';
 import { modelRef, type Services } from './services.ts';
 
-/** Components of an attribution, by size: a large model has half a million. */
-const COMPONENTS = 200;
+/** Components of an attribution, by size: a hundredth of the model's, as many as a circuit has by default, but no more than can be looked at. */
+const COMPONENTS = { share: 0.01, least: 8, most: 200 };
 /** Attributions that are kept. */
 const KEPT = 128;
 /** A trace that is scored in less, in seconds, has pivots that are attributed ahead: each takes some times as long. */
@@ -132,9 +132,11 @@ function keyOf({ model, patches, prefix, desired, undesired, components }: Attri
 /** The components that matter most, most helpful first. */
 function strongest(model: string, gates: Float32Array): Attribution['components'] {
   const space = new ComponentSpace(readConfig(model));
+  const { share, least, most } = COMPONENTS;
+  const count = Math.min(most, Math.max(least, Math.floor(share * space.size)));
   const bySize = Array.from(gates, (gradient, component) => ({ component, gradient }))
     .sort((a, b) => Math.abs(b.gradient) - Math.abs(a.gradient))
-    .slice(0, COMPONENTS);
+    .slice(0, count);
   return bySize
     .sort((a, b) => a.gradient - b.gradient)
     .map(({ component, gradient }) => ({ component, label: labelOf(space.at(component)), gradient }));

@@ -13,7 +13,6 @@ import { codeLenses } from '../language/lenses.ts';
 import type { OpenTrace } from '../language/open-trace.ts';
 import { documentSymbols, foldingRanges } from '../language/outline.ts';
 import type { Services } from './services.ts';
-import { scoredToken } from './traces.ts';
 
 export const capabilities: ServerCapabilities = {
   textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
@@ -45,10 +44,7 @@ export function answerFeatures({ connection, answers, branches, documents, score
       });
 
   const facts = (trace: OpenTrace): ModelFacts => ({
-    score: (token) => {
-      const score = trace.tokens && scores.known(trace.uri, token, trace.tokens.ids);
-      return score ? scoredToken(trace, token, score) : null;
-    },
+    score: (token) => trace.tokens && scores.known(trace.uri, token, trace.tokens.ids),
     branches: (token) => branches.known(trace, token),
   });
 

@@ -78,9 +78,16 @@ export function answerTraces(services: Services): void {
     ({ position: at, ...of }) => {
       const { trace } = documents.at(of);
       const token = trace.tokens && trace.tokenAt(at);
-      if (token === null) return null;
-      const score = scores.known(trace.uri, token, trace.tokens!.ids);
-      return { token: trace.tokenRange(token), alternatives: score?.top ?? [] };
+      return token === null ? null : trace.tokenRange(token);
+    },
+  );
+
+  answers.on(
+    protocol.alternatives,
+    check.object<ParamsOf<typeof protocol.alternatives>>({ ...ofDocument, token: check.count }),
+    ({ token, ...of }) => {
+      const { trace } = documents.at(of);
+      return (trace.tokens && scores.known(trace.uri, token, trace.tokens.ids)?.top) ?? [];
     },
   );
 
@@ -204,10 +211,10 @@ function firstIn(trace: OpenTrace, { start }: Range): number {
   return trace.tokens!.at(offset)[0] ?? 0;
 }
 
-export function scoredToken(trace: OpenTrace, index: number, score: TokenScore): protocol.ScoredToken {
-  const { logprob, rank, entropy, top } = score;
+function scoredToken(trace: OpenTrace, index: number, score: TokenScore): protocol.ScoredToken {
+  const { logprob, rank, entropy } = score;
   const generated = index >= trace.tokens!.promptLength;
-  return { ...trace.tokenRange(index), logprob, rank, entropy, top, generated };
+  return { ...trace.tokenRange(index), logprob, rank, entropy, generated };
 }
 
 /** A token of the document against another one in its place. */

@@ -24,8 +24,6 @@ export interface ScoredToken extends TokenRange {
   rank: number | null;
   /** Of the distribution that it was drawn from, nats. */
   entropy: number | null;
-  /** Most probable tokens, best first. */
-  top: { id: number; text: string; logprob: number }[];
   /** Part of the completion. */
   generated: boolean;
 }
@@ -125,11 +123,21 @@ export const annotate = request<
   { edits: { range: Range; newText: string }[] }
 >('cca/traces/annotate');
 
-/** Token at a position, or null; and its alternatives where it has been scored. */
-export const tokenAt = request<
-  OfDocument & { position: Range['start'] },
-  { token: TokenRange; alternatives: { id: number; text: string; logprob: number }[] } | null
->('cca/traces/tokenAt');
+/** Token at a position, or null. */
+export const tokenAt = request<OfDocument & { position: Range['start'] }, TokenRange | null>(
+  'cca/traces/tokenAt',
+);
+
+/** A token that could stand in another's place. */
+export interface Alternative {
+  id: number;
+  text: string;
+  /** ln p, nats. */
+  logprob: number;
+}
+
+/** The most probable tokens in a token's place, best first; none where it has not been scored. */
+export const alternatives = request<OfDocument & { token: number }, Alternative[]>('cca/traces/alternatives');
 
 /** A stretch of an output diff, token-aligned. `range` is where it stands in the document: empty for what is added. */
 export interface DiffStretch {

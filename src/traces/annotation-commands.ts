@@ -1,7 +1,7 @@
 import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
-import type { AnnotationEdit } from '../../server/protocol/traces.ts';
+import type { Alternative, AnnotationEdit } from '../../server/protocol/traces.ts';
 import { brief } from '../notify.ts';
-import { type Alternative, type Annotations, NotHere, type Place, type Target } from './annotations.ts';
+import { type Annotations, NotHere, type Place, type Target } from './annotations.ts';
 import { goTo } from './pivot-steps.ts';
 
 /** Tokens to each side that a pivot can be moved to from a list. */

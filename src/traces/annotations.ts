@@ -1,10 +1,11 @@
 import { Range as EditorRange, Position, WorkspaceEdit, workspace } from 'vscode';
 import {
+  type Alternative,
   type AnnotationEdit,
+  alternatives,
   annotate,
   type DocumentPivot,
   type DocumentView,
-  type ScoredToken,
   type TokenRange,
   tokenAt,
 } from '../../server/protocol/traces.ts';
@@ -39,12 +40,6 @@ export interface Place {
   pivot: DocumentPivot | null;
 }
 
-export interface Alternative {
-  id: number;
-  text: string;
-  logprob: number;
-}
-
 /** Edits of annotations: found for a cursor or a named token, asked for, applied as one step of undo. */
 export class Annotations {
   readonly #server: Server;
@@ -70,7 +65,7 @@ export class Annotations {
     }
     const pivot = at && pivotAt(trace, view, at);
     const under = pivot || !at ? null : await this.#tokenAt(trace, at);
-    return { trace, view, at, token: pivot?.token ?? under?.token.index ?? null, pivot };
+    return { trace, view, at, token: pivot?.token ?? under?.index ?? null, pivot };
   }
 
   async #named(uri: string): Promise<TraceDocument | null> {
@@ -88,11 +83,8 @@ export class Annotations {
   }
 
   /** What the model would have put in a token's place, most probable first; empty where it has not been scored. */
-  async alternatives(trace: TraceDocument, token: number): Promise<Alternative[]> {
-    const scored = byIndex(trace, token);
-    if (scored) return scored.top;
-    const range = trace.view?.pivots.find((pivot) => pivot.token === token)?.range;
-    return (range && (await this.#tokenAt(trace, range.start))?.alternatives) ?? [];
+  alternatives(trace: TraceDocument, token: number): Promise<Alternative[]> {
+    return this.#server.request(alternatives, { ...trace.of, token });
   }
 
   #tokenAt(trace: TraceDocument, { line, character }: { line: number; character: number }) {
@@ -101,7 +93,7 @@ export class Annotations {
 
   /** Token at the cursor, whatever a command was given; null where there is none. */
   async atCursor({ trace, at }: Place): Promise<TokenRange | null> {
-    return at && ((await this.#tokenAt(trace, at))?.token ?? null);
+    return at && this.#tokenAt(trace, at);
   }
 
   /** Tokens on either side of one and itself, in order. */
@@ -112,28 +104,25 @@ export class Annotations {
     if (known.length > count) return known;
     // Without scores: from one to the next.
     const start = place.pivot?.range.start ?? place.at;
-    const own = start && (await this.#tokenAt(trace, start))?.token;
+    const own = start && (await this.#tokenAt(trace, start));
     if (!own) return [];
     const all: TokenRange[] = [own];
     for (let i = 0; i < count; i++) {
       const next = await this.#tokenAt(trace, all.at(-1)!.range.end);
-      if (!next || next.token.index <= all.at(-1)!.index) break;
-      all.push(next.token);
+      if (!next || next.index <= all.at(-1)!.index) break;
+      all.push(next);
     }
     for (let i = 0; i < count; i++) {
       const { start: first } = all[0]!.range;
       const offset = trace.document.offsetAt(trace.document.validatePosition(position(first)));
       if (offset === 0) break;
       const previous = await this.#tokenAt(trace, trace.document.positionAt(offset - 1));
-      if (!previous || previous.token.index >= all[0]!.index) break;
-      all.unshift(previous.token);
+      if (!previous || previous.index >= all[0]!.index) break;
+      all.unshift(previous);
     }
     return all;
   }
 }
-
-const byIndex = (trace: TraceDocument, index: number): ScoredToken | null =>
-  trace.scores.tokens.find((token) => token.index === index) ?? null;
 
 const position = ({ line, character }: { line: number; character: number }) => new Position(line, character);
 const editorRange = ({ start, end }: TokenRange['range']) =>

@@ -92,8 +92,7 @@ describe('scoreText', () => {
       [25, 10],
       [35, 10],
       [45, 5],
-      [0, 1],
-      [1, 10],
+      [0, 11],
       [11, 10],
       [21, 4],
     ]);
@@ -140,7 +139,7 @@ describe('scoreText', () => {
       },
     });
     await expect(scoring).rejects.toThrow(Cancelled);
-    expect(seen).toEqual([0, 1, 11]);
+    expect(seen).toEqual([0, 11]);
   });
 
   test('turns all windows of a text by its whole length under dynamic RoPE', async () => {

@@ -32,7 +32,6 @@ const facts: ModelFacts = {
     logprob: Math.log(0.123456),
     rank: 2,
     entropy: 0.8123,
-    generated: true,
     top: [
       { id: minus, text: ' -', logprob: Math.log(0.8) },
       { id: plus, text: ' +', logprob: Math.log(0.123456) },

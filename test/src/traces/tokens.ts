@@ -17,4 +17,4 @@ export function tile(pieces: readonly string[], line = 0): TokenRange[] {
 export const scored = (
   token: TokenRange,
   over: Partial<Omit<ScoredToken, keyof TokenRange>> = {},
-): ScoredToken => ({ ...token, logprob: -0.01, rank: 1, entropy: 0.01, top: [], generated: true, ...over });
+): ScoredToken => ({ ...token, logprob: -0.01, rank: 1, entropy: 0.01, generated: true, ...over });

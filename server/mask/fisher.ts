@@ -80,7 +80,7 @@ export async function fisherScores(
     ),
   );
   const sequencesAtOnce = Math.max(1, Math.floor(GRADIENT_BYTES / (4 * largest)));
-  const drawn = await drawLabels(plain, control, sequencesAtOnce, { rng, signal });
+  let drawn: Labelled[] | undefined;
   for (const layers of groups) {
     // Every group has graphs of its own.
     await model.makeRoom();
@@ -98,6 +98,11 @@ export async function fisherScores(
     }
     onProgress?.(++done, total);
     await model.makeRoom();
+    // After the pairs, whose cost tells what the norms will cost: early, as an estimate of the time left must be.
+    if (!drawn) {
+      drawn = await drawLabels(plain, control, sequencesAtOnce, { rng, signal });
+      await model.makeRoom();
+    }
     const perRow = await sequenceRowNorms(
       plain,
       drawn,

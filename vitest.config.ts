@@ -13,6 +13,7 @@ const LONG = [
   'cli/families-run',
   'pipeline/resume',
   'e2e/keyboard',
+  'e2e/windows',
 ];
 
 class LongFirst extends BaseSequencer {

@@ -18,6 +18,8 @@ export const config = {
   engineCommand: () => read('engine.command'),
   device: () => read('device'),
   threads: () => read('threads'),
+  /** 16-bit weights are left as they are stored. */
+  lean: () => read('lean'),
   /** Model folder, absolute; null for none. @param folder of the workspace, whose own setting it may be */
   model: (folder = workspace.workspaceFolders?.[0]) =>
     absolute(read('model', folder?.uri), folder?.uri.fsPath),
@@ -35,6 +37,7 @@ export const config = {
       .map((name) => absolute(name))
       .filter((folder) => folder !== null),
   confirmJobs: () => read('jobs.confirm'),
+  backgroundJobs: () => read('jobs.background'),
 };
 
 /** Relative paths start at the first workspace folder unless another is given; null for an empty one. */

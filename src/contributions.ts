@@ -97,6 +97,7 @@ export const settings = {
   'engine.command': [] as string[],
   device: 'auto' as 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml',
   threads: null as number | null,
+  lean: false,
   model: '',
   alternatives: 5,
   maxTokens: 512,
@@ -108,6 +109,7 @@ export const settings = {
   'overlay.legend': true,
   'runs.folders': [] as string[],
   'jobs.confirm': true,
+  'jobs.background': true,
   'trace.server': 'messages' as 'messages' | 'compact' | 'verbose',
 };
 

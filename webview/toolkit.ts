@@ -5,7 +5,6 @@ import {
   vsCodeDropdown,
   vsCodeLink,
   vsCodeOption,
-  vsCodeProgressRing,
   vsCodeTextField,
 } from '@vscode/webview-ui-toolkit';
 import { h } from './dom.ts';
@@ -38,7 +37,6 @@ export function registerControls(): void {
     vsCodeDropdown(),
     vsCodeLink(),
     vsCodeOption(),
-    vsCodeProgressRing(),
     vsCodeTextField(),
   );
 }
@@ -114,10 +112,6 @@ export function link(label: string, press: () => void, name?: string): HTMLEleme
   });
   return element;
 }
-
-/** For eyes only: the library makes it an alert, which screen readers would cut in with. */
-export const progressRing = (): HTMLElement =>
-  h('span', { 'aria-hidden': 'true' }, control('vscode-progress-ring', {}));
 
 /** One choice of a few, side by side. The library has none; native radio buttons do the work. */
 export function segmented(

@@ -347,7 +347,8 @@ interface Relief {
 }
 
 const lean: Relief = {
-  remedy: 'Add --lean, which leaves 16-bit weights as they are stored and takes about three times as long',
+  remedy:
+    'Add --lean (in the editor the setting circuitAmplifier.lean), which leaves 16-bit weights as they are stored and takes up to four times as long',
   apply: (model, phases) => ({ model: { ...model, lean: true }, phases }),
 };
 

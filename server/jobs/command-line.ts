@@ -1,6 +1,7 @@
 /** What a job's process is called with, and what its stages are. */
 import path from 'node:path';
 import { type Experiment, readExperiment } from '../engine/experiment/experiment.ts';
+import type { RunPlan } from '../engine/experiment/params.ts';
 import { InputError } from '../errors.ts';
 import type { ServerOptions } from '../protocol/engine.ts';
 import type { JobSpec, StageName } from '../protocol/jobs.ts';
@@ -46,11 +47,24 @@ export async function planJob(spec: JobSpec): Promise<PlannedJob> {
 /** Where the editor puts the API key that the user has stored. */
 const KEY_VARIABLE = 'CCA_ENDPOINT_API_KEY';
 
+/** What of the editor's settings a job's process is started with. */
+export type JobMachine = Pick<ServerOptions, 'device' | 'threads' | 'lean'>;
+
+/** The experiment's model as a job's process runs it: settings go before the file; `lean` is on where either asks for it. */
+export function asStarted(model: RunPlan['model'], { device, threads, lean }: JobMachine): RunPlan['model'] {
+  return {
+    ...model,
+    device: device === 'auto' ? model.device : device,
+    threads: threads ?? model.threads,
+    lean: lean || (model.lean ?? false),
+  };
+}
+
 /** The words after the program's name. @param endpoint the experiment's; without a variable of its own it has the user's key */
 export function commandLine(
   spec: JobSpec,
   run: string,
-  { device, threads }: Pick<ServerOptions, 'device' | 'threads'>,
+  { device, threads, lean }: JobMachine,
   endpoint: Experiment['endpoint'] = undefined,
 ): string[] {
   const stored = endpoint && endpoint.apiKeyEnv === undefined && process.env[KEY_VARIABLE] !== undefined;
@@ -75,6 +89,7 @@ export function commandLine(
     ...Object.entries(spec.set).flatMap(([name, value]) => option('set', `${name}=${value}`)),
     ...option('device', device === 'auto' ? null : device),
     ...option('threads', threads),
+    ...(lean ? ['--lean'] : []),
   ];
 }
 

@@ -8,7 +8,7 @@ import { bytesNeeded, footprint, memoryLimit, type RunExtents, runPhases } from 
 import { Cancelled, InputError } from '../errors.ts';
 import type { JobCost, JobSpec, Span } from '../protocol/jobs.ts';
 import { describeRun, listRuns, type RunDescription } from '../runs/catalogue.ts';
-import { type PlannedJob, planJob, STAGES } from './command-line.ts';
+import { asStarted, type JobMachine, type PlannedJob, planJob, STAGES } from './command-line.ts';
 
 /** What a run is to be forecast from, as it would read it. */
 export type Planned = RunPlan & { seed: number };
@@ -29,13 +29,15 @@ export interface Forecast {
  */
 export async function estimate(
   spec: JobSpec,
+  machine: JobMachine,
   runFolders: readonly string[],
   forecast: ((planned: Planned) => Promise<Forecast>) | null,
   signal: Signal = neverAborted,
 ): Promise<JobCost> {
   const { run, stages: names, experiment } = await planJob(spec);
   const checkpoint = openCheckpoint(experiment.model);
-  const plan = planRun(experiment, readSettings(spec.set, spec.experiment));
+  const asWritten = planRun(experiment, readSettings(spec.set, spec.experiment));
+  const plan = { ...asWritten, model: asStarted(asWritten.model, machine) };
   const { steps } = plan.settings.amplify;
   const earlier = (await runsNear(run, runFolders, signal)).filter(
     (one) => one.manifest.model?.path === path.resolve(checkpoint.folder),

@@ -28,6 +28,8 @@ export interface JobRecord {
   stages: string[];
   /** Words after the program's name. */
   words: string[];
+  /** Its process leaves the processor to others. */
+  background: boolean;
   /** Milliseconds since the epoch. */
   started: number;
 }

@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts';
-import type { JobFolder } from './job-folder.ts';
+import type { JobFolder, JobRecord } from './job-folder.ts';
+
+/** A tenth of the usual weight. */
+const BACKGROUND = os.constants.priority.PRIORITY_BELOW_NORMAL;
 
 /**
  * Starts a job's process in a session of its own, its output going to the job's files: it outlives whoever started it,
@@ -13,7 +17,7 @@ import type { JobFolder } from './job-folder.ts';
 export function startProcess(
   folder: JobFolder,
   program: string,
-  words: readonly string[],
+  { words, background }: Pick<JobRecord, 'words' | 'background'>,
   cwd: string,
   onExit: () => void,
 ): Promise<ProcessIdentity> {
@@ -39,9 +43,23 @@ export function startProcess(
   child.unref();
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('spawn', () => resolve(identify(child.pid!)));
+    child.once('spawn', () => {
+      if (background) putInBackground(child.pid!);
+      resolve(identify(child.pid!));
+    });
     child.once('exit', onExit);
   });
+}
+
+/** Where nobody else wants the processor a job is as fast as before. */
+function putInBackground(pid: number): void {
+  try {
+    os.setPriority(pid, BACKGROUND);
+    // Linux mostly weighs sessions against each other, and niceness only within one: a job's session has only itself.
+    if (process.platform === 'linux') writeFileSync(`/proc/${pid}/autogroup`, String(BACKGROUND));
+  } catch {
+    // It has ended, or sessions are not weighed here.
+  }
 }
 
 /** Asks a process to stop and keep what it has finished; where no signal says so, the run folder keeps it. */

@@ -6,7 +6,7 @@ import type { JobSpec, JobState } from '../protocol/jobs.ts';
 import { withFileErrors } from '../runs/atomic.ts';
 import { askToEndTraining, forgetEndOfTraining } from '../runs/end-request.ts';
 import { lockHolder } from '../runs/lock.ts';
-import { commandLine, planJob } from './command-line.ts';
+import { commandLine, type JobMachine, planJob } from './command-line.ts';
 import { JobFolder, type JobRecord, newJobId } from './job-folder.ts';
 import { interrupt, startProcess, workingFolder } from './job-process.ts';
 import { type JobHost, WatchedJob } from './watched-job.ts';
@@ -51,7 +51,7 @@ export class Supervisor {
    * Starts a job.
    * @throws InputError for a wrong experiment, or where the run folder is in use
    */
-  async start(spec: JobSpec, options: Pick<ServerOptions, 'device' | 'threads'>): Promise<JobState> {
+  async start(spec: JobSpec, options: JobMachine & Pick<ServerOptions, 'background'>): Promise<JobState> {
     const { title, run, stages, experiment } = await planJob(spec);
     this.scan();
     this.prune();
@@ -64,6 +64,7 @@ export class Supervisor {
       run,
       stages,
       words: commandLine(spec, run, options, experiment.endpoint),
+      background: options.background,
       started: now.getTime(),
     };
     const folder = new JobFolder(path.join(this.root, record.id));
@@ -74,7 +75,7 @@ export class Supervisor {
     const cwd = workingFolder(spec.experiment);
     try {
       const look = () => void this.jobs.get(record.id)?.look();
-      const identity = await startProcess(folder, this.host.program, record.words, cwd, look);
+      const identity = await startProcess(folder, this.host.program, record, cwd, look);
       folder.setProcess({ ...identity, attempt: 0 });
     } catch (error) {
       folder.remove();

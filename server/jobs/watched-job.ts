@@ -185,11 +185,11 @@ export class WatchedJob {
       if (stale || this.closed || this.folder.cancelled || !this.folder.exists) return;
       const attempt = crashed.attempt + 1;
       this.folder.noteAttempt(attempt);
-      const { words, spec } = this.record;
+      const { words, spec, background } = this.record;
       const identity = await startProcess(
         this.folder,
         this.host.program,
-        resumed(words, this.events.begun),
+        { words: resumed(words, this.events.begun), background },
         workingFolder(spec.experiment),
         () => void this.look(),
       );

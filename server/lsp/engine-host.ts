@@ -158,10 +158,9 @@ export class EngineHost {
     this.tell();
   }
 
-  /** At most every half second, and only what is new. */
+  /** At most every half second, only what is new, and no work that is done sooner: the window would draw it in vain. */
   private tell(): void {
     if (this.statusTimer || this.closed) return;
-    this.sendStatus();
     this.statusTimer = setTimeout(() => {
       this.statusTimer = null;
       this.sendStatus();

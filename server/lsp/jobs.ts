@@ -50,13 +50,10 @@ export function answerJobs(services: Services): void {
   });
   answers.on(protocol.estimate, costed, ({ job, measure }, { signal }) => {
     const roots = findRuns(services.folders).map((run) => path.dirname(run));
-    const { trusted, device, threads } = services.options;
-    // As the job's process is started.
-    const forecast = ({ model, ...plan }: Planned) => {
-      const own = { ...model, threads: threads ?? model.threads, ...(device !== 'auto' && { device }) };
-      return services.engine.call('forecast', { ...plan, model: own }, { signal });
-    };
-    return estimate(job, [...new Set(roots)], trusted && measure ? forecast : null, signal);
+    const { options } = services;
+    const forecast = (plan: Planned) => services.engine.call('forecast', plan, { signal });
+    const asked = options.trusted && measure ? forecast : null;
+    return estimate(job, options, [...new Set(roots)], asked, signal);
   });
   answers.on(protocol.curve, check.object<{ run: string }>({ run: check.text }), ({ run }) =>
     curveOf(path.resolve(run)),

@@ -34,8 +34,9 @@ export interface Services {
 }
 
 /** A model as the settings want it run. */
-export const modelRef = (folder: string, { device, threads }: ServerOptions): ModelRef => ({
+export const modelRef = (folder: string, { device, threads, lean }: ServerOptions): ModelRef => ({
   folder,
   device,
   threads,
+  lean,
 });

@@ -9,6 +9,10 @@ export interface ServerOptions {
   device: 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
   /** CPU threads; null for one per core, at most 8. */
   threads: number | null;
+  /** Leave 16-bit weights as they are stored: less memory, slower. */
+  lean: boolean;
+  /** Jobs leave the processor to whatever else wants it. */
+  background: boolean;
   /** Alternatives per token in hovers. */
   topK: number;
   /** Tokens of a completion that a diff or a branch generates, at most. */

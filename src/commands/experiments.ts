@@ -25,7 +25,7 @@ export async function pickExperiment(argument: unknown): Promise<string> {
 
 const fileChoice = (file: string): Choice<string> => ({
   label: path.basename(file),
-  description: workspace.asRelativePath(path.dirname(file)),
+  description: path.dirname(workspace.asRelativePath(file)).replace(/^\.$/, ''),
   value: file,
 });
 

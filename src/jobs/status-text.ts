@@ -26,7 +26,8 @@ export function statusOf(
   const lines = [...jobs.flatMap(jobLines), ...engineLines(state, engine)];
   if (!newest) return { ...engineText(state, engine), lines, job: false };
   const others = jobs.length > 1 ? `  +${jobs.length - 1}` : '';
-  return { text: `$(sync~spin) ${jobText(newest)}${others}`, failed: false, lines, job: true };
+  // As in the Runs view it does not turn.
+  return { text: `$(sync) ${jobText(newest)}${others}`, failed: false, lines, job: true };
 }
 
 /** `training 50 % · 2 min left` */
@@ -54,10 +55,11 @@ function jobLines(job: JobState): string[] {
 
 function engineText(state: ServerState, status: EngineStatus | null): Pick<Status, 'text' | 'failed'> {
   if (state === 'failed') return { text: '$(error) Circuit engine', failed: true };
-  if (state !== 'running') return { text: '$(sync~spin) Circuit engine', failed: false };
+  if (state !== 'running') return { text: '$(sync) Circuit engine', failed: false };
   if (!status) return { text: '$(circuit-board) Circuit engine', failed: false };
   const failed = status.state === 'failed';
-  const icon = failed ? 'error' : status.state === 'busy' ? 'loading~spin' : 'circuit-board';
+  // Not `loading`, which turns by itself: the whole window is drawn with it, while a trace waits for its colours.
+  const icon = failed ? 'error' : status.state === 'busy' ? 'pulse' : 'circuit-board';
   const parts = [
     status.device?.toUpperCase() ?? 'ready',
     status.tokensPerSecond !== null && `${Math.round(status.tokensPerSecond)} tok/s`,

@@ -8,6 +8,8 @@ import type { Setting } from '../contributions.ts';
 export const liveSettings = [
   'device',
   'threads',
+  'lean',
+  'jobs.background',
   'model',
   'alternatives',
   'maxTokens',
@@ -16,13 +18,17 @@ export const liveSettings = [
 export const launchSettings = ['engine.node', 'engine.command'] as const satisfies Setting[];
 
 /**
- * Where the window's jobs are listed: with the workspace, or for windows without one in one place. An engine behind a command
- * may be on another machine, which has no such folder: it is given a name for one of its own.
+ * Where the jobs of the window's workspace are listed: one place for all windows on it, which the editor's own storage of a
+ * workspace is not (a second window is given another), and one for windows without a workspace. An engine behind a command may
+ * be on another machine, which has no such folder: it is given a name for one of its own.
  */
-function storageOf(context: ExtensionContext): string {
-  const { fsPath } = context.storageUri ?? Uri.joinPath(context.globalStorageUri, 'no-workspace');
-  if (config.engineCommand().length === 0) return fsPath;
-  return createHash('sha256').update(fsPath).digest('hex').slice(0, 16);
+function storageOf({ globalStorageUri }: ExtensionContext): string {
+  const { workspaceFile, workspaceFolders = [] } = workspace;
+  const opened = workspaceFile ? [workspaceFile] : workspaceFolders.map(({ uri }) => uri);
+  const name = createHash('sha256').update(opened.join('\n')).digest('hex').slice(0, 16);
+  return config.engineCommand().length === 0
+    ? Uri.joinPath(globalStorageUri, 'workspaces', name).fsPath
+    : name;
 }
 
 export const serverOptions = (context: ExtensionContext): ServerOptions => ({
@@ -30,6 +36,8 @@ export const serverOptions = (context: ExtensionContext): ServerOptions => ({
   storage: storageOf(context),
   device: config.device(),
   threads: config.threads(),
+  lean: config.lean(),
+  background: config.backgroundJobs(),
   topK: config.alternatives(),
   maxTokens: config.maxTokens(),
   model: config.model(),

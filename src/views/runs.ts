@@ -149,6 +149,8 @@ export class RunsView implements TreeDataProvider<RunsNode>, Disposable {
 }
 
 const icon = (name: string, color?: string) => new ThemeIcon(name, color ? new ThemeColor(color) : undefined);
+/** It does not turn: a job takes hours, and what turns is drawn all the while. */
+const AT_WORK = icon('sync', 'progressBar.background');
 
 function runItem(node: RunNode): TreeItem {
   const item = new TreeItem(node.row.name, TreeItemCollapsibleState.Collapsed);
@@ -171,20 +173,20 @@ function jobItem({ job }: JobNode): TreeItem {
   item.id = job.id;
   item.description = progressLine(job);
   item.contextValue = jobContext(job);
-  item.iconPath = icon('sync~spin', 'progressBar.background');
+  item.iconPath = AT_WORK;
   item.tooltip = job.run;
   return item;
 }
 
 function runIcon(node: RunNode): ThemeIcon {
-  if (runIsActive(node)) return icon('sync~spin', 'progressBar.background');
+  if (runIsActive(node)) return AT_WORK;
   switch (node.row.status) {
     case 'finished':
       return icon('pass-filled', 'testing.iconPassed');
     case 'failed':
       return icon('error', 'testing.iconFailed');
     case 'running':
-      return icon('sync', 'progressBar.background');
+      return AT_WORK;
     default:
       return icon('debug-pause', 'testing.iconSkipped');
   }
@@ -197,7 +199,7 @@ function stageItem({ run, name, status, detail }: StageNode): TreeItem {
   item.contextValue = 'stage';
   item.iconPath =
     status === 'running'
-      ? icon('loading~spin')
+      ? AT_WORK
       : status === 'finished' || status === 'kept'
         ? icon('check', 'testing.iconPassed')
         : icon(status === 'begun' ? 'debug-pause' : 'circle-outline');

@@ -164,6 +164,8 @@ const defaults: ServerOptions = {
   storage: '',
   device: 'cpu',
   threads: 2,
+  lean: false,
+  background: false,
   topK: 4,
   maxTokens: 96,
   model: null,

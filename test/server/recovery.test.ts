@@ -202,7 +202,7 @@ describe('jobs', () => {
         throw error;
       },
     });
-    const options = { device: 'cpu', threads: 1 } as const;
+    const options = { device: 'cpu', threads: 1, lean: false, background: false } as const;
     await supervisor.start(job(experiment, { out: out('broken') }), options);
     while (states.at(-1)?.state !== 'failed') await new Promise((resolve) => setTimeout(resolve, 50));
     expect(states.at(-1)).toMatchObject({ restarts: 3 });

@@ -153,7 +153,8 @@ describe('an open trace document', () => {
       expect(token.rank).toBe(expected.rank);
       if (expected.logprob === null) expect(token.logprob).toBeNull();
       else expect(token.logprob).toBeCloseTo(expected.logprob, 4);
-      expect(token.top.map(({ id }) => id)).toEqual(expected.top.map(({ id }) => id));
+      const alternatives = await editor.ask(traces.alternatives, { ...of(), token: token.index });
+      expect(alternatives.map(({ id }) => id)).toEqual(expected.top.map(({ id }) => id));
       const { start, end } = token.range;
       if (start.line === end.line && token.text.trim() !== '') {
         expect(lines[start.line]!.slice(start.character, end.character)).toBe(token.text);
@@ -324,8 +325,9 @@ describe('an open trace document', () => {
     const pivot = opened.view.pivots[0]!;
     const { start } = pivot.range;
     const at = await editor.ask(traces.tokenAt, { ...of(), position: start });
-    expect(at).toMatchObject({ token: { index: pivot.token } });
-    expect(at!.alternatives).toHaveLength(4);
+    expect(at).toMatchObject({ index: pivot.token });
+    const alternatives = await editor.ask(traces.alternatives, { ...of(), token: pivot.token });
+    expect(alternatives).toHaveLength(4);
     expect(await editor.ask(traces.tokenAt, { ...of(), position: { line: 0, character: 0 } })).toBeNull();
     const textDocument = { uri: opened.document };
     const hover = await editor.send<{ contents: { value: string } }>('textDocument/hover', {
@@ -392,6 +394,7 @@ describe('an open trace document', () => {
       editor.ask(traces.outputDiff, { ...of(), from: null, to: [] }),
       editor.ask(traces.annotate, { ...of(), annotation }),
       editor.ask(traces.tokenAt, { ...of(), position: { line: 0, character: 0 } }),
+      editor.ask(traces.alternatives, { ...of(), token: pivot.token }),
     ];
     for (const answer of stale) expect((await failure(answer)).code).toBe(errorCodes.stale);
     editor.change(opened.document, 1, opened.text);
@@ -765,6 +768,8 @@ describe('an experiment file', () => {
       storage,
       device: 'cpu',
       threads: 2,
+      lean: false,
+      background: false,
       topK: 4,
       maxTokens: 96,
       model: null,
@@ -793,6 +798,7 @@ test('every request refuses bad parameters, naming the field', async () => {
     ['cca/traces/annotate', { ...of, annotation: { edit: 'jump', token: 1 } }, 'annotation.edit'],
     ['cca/traces/annotate', { ...of, annotation: { edit: 'move', token: 1 } }, 'annotation.to'],
     ['cca/traces/tokenAt', { ...of }, 'position'],
+    ['cca/traces/alternatives', { ...of, token: -1 }, 'token'],
     ['cca/traces/diff', { ...of, from: 'base', to: [] }, 'from'],
     ['cca/traces/list', {}, 'folder'],
     ['cca/traces/open', { run }, 'trace'],

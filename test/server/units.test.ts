@@ -3,14 +3,15 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../server/engine/client.ts';
 import { Cancelled } from '../../server/errors.ts';
-import { commandLine, resumed } from '../../server/jobs/command-line.ts';
+import { asStarted, commandLine, resumed } from '../../server/jobs/command-line.ts';
 import { estimate } from '../../server/jobs/estimate.ts';
 import { JobEvents, newState } from '../../server/jobs/job-events.ts';
 import { Tail } from '../../server/jobs/tail.ts';
 import { Throttle } from '../../server/jobs/throttle.ts';
 import { EngineHost } from '../../server/lsp/engine-host.ts';
 import { ScoreCache } from '../../server/lsp/score-cache.ts';
-import type { EngineStatus } from '../../server/protocol/engine.ts';
+import { modelRef } from '../../server/lsp/services.ts';
+import type { EngineStatus, ServerOptions } from '../../server/protocol/engine.ts';
 import { scratch } from '../cli/built.ts';
 import { model } from './client.ts';
 import { job, tinyExperiment } from './tiny.ts';
@@ -225,6 +226,14 @@ describe('the engine', () => {
     await host.close();
   });
 
+  test('does not tell of work that is done at once', async () => {
+    const { host, told } = hostOf(fakeEngines());
+    await host.call('load', load);
+    await pause(600);
+    expect(told.statuses).toMatchObject([{ state: 'idle' }]);
+    await host.close();
+  });
+
   test('tells its state at most twice a second', async () => {
     const engines = fakeEngines();
     const { host, told } = hostOf(engines);
@@ -236,7 +245,26 @@ describe('the engine', () => {
   });
 });
 
-test('a forecast that fails leaves the time unknown; one that is cancelled ends the estimate', async () => {
+const machine = { device: 'auto', threads: 2, lean: false } as const;
+
+test('what a job’s model is run on: the settings, and where they leave it open the experiment', async () => {
+  const model = { folder: '/m', device: 'cpu', threads: 3, lean: true } as const;
+  const open = { device: 'auto', threads: null, lean: false } as const;
+  expect(asStarted(model, open)).toEqual(model);
+  expect(asStarted({ ...model, lean: false }, { device: 'webgpu', threads: 1, lean: true })).toEqual({
+    folder: '/m',
+    device: 'webgpu',
+    threads: 1,
+    lean: true,
+  });
+  expect(commandLine(job('/e.json'), '/run', { ...machine, lean: true })).toContain('--lean');
+  expect(commandLine(job('/e.json'), '/run', machine)).not.toContain('--lean');
+  // As the process of the editor's own questions runs it.
+  const options = { ...open, lean: true } as ServerOptions;
+  expect(modelRef('/m', options)).toEqual({ folder: '/m', device: 'auto', threads: null, lean: true });
+});
+
+test('a forecast is of the model as the settings run it; one that fails leaves the time unknown; one that is cancelled ends the estimate', async () => {
   const experiment = tinyExperiment(folder);
   const stages = ['generate', 'localize', 'mask', 'amplify', 'evaluate'].map((name) => ({
     name,
@@ -244,12 +272,18 @@ test('a forecast that fails leaves the time unknown; one that is cancelled ends 
     high: 3,
   }));
   const forecast = { stages, disk: 5e6, device: 'webgpu', threads: 2 };
-  expect(await estimate(job(experiment), [], async () => forecast)).toMatchObject({
+  expect(await estimate(job(experiment), machine, [], async () => forecast)).toMatchObject({
     ...{ seconds: { low: 5, high: 15 }, disk: 5e6, from: 'measurement' },
     // Threads are of the CPU.
     ...{ device: 'webgpu', threads: null },
   });
-  const failing = (error: Error) => estimate(job(experiment), [], () => Promise.reject(error));
+  let lean: boolean | undefined;
+  await estimate(job(experiment), { ...machine, lean: true }, [], async ({ model: asked }) => {
+    lean = asked.lean;
+    return forecast;
+  });
+  expect(lean).toBe(true);
+  const failing = (error: Error) => estimate(job(experiment), machine, [], () => Promise.reject(error));
   expect(await failing(new Error('the engine ended'))).toMatchObject({ seconds: null, from: null });
   await expect(failing(new Cancelled())).rejects.toThrow(Cancelled);
 });
@@ -353,18 +387,18 @@ test('a command line has what the job says; what was redone is not taken away tw
     variants: ['random', 'all'],
     set: { 'amplify.steps': 40 },
   });
-  const words = commandLine(spec, '/run', { device: 'auto', threads: 2 });
+  const words = commandLine(spec, '/run', machine);
   expect(words.join(' ')).toBe(
     'run --experiment /e.json --out /run --json --redo mask --seed 0 --variant random --variant all --set amplify.steps=40 --threads 2',
   );
   // None is a choice of its own: without a word the experiment's would run.
   const bare = (variants: string[] | null) =>
-    commandLine(job('/e.json', { variants }), '/run', { device: 'auto', threads: 2 }).join(' ');
+    commandLine(job('/e.json', { variants }), '/run', machine).join(' ');
   expect(bare([])).toContain('--variant none');
   expect(bare(null)).not.toContain('--variant');
   const server = { url: 'http://node7:8000', model: 'demo' };
   const keyed = (endpoint: Parameters<typeof commandLine>[3]) =>
-    commandLine(spec, '/run', { device: 'auto', threads: 2 }, endpoint).includes('--endpoint-key-env');
+    commandLine(spec, '/run', machine, endpoint).includes('--endpoint-key-env');
   expect(keyed(server)).toBe(false);
   process.env.CCA_ENDPOINT_API_KEY = 'k';
   // The user's stored key is for a server whose variable is not named.

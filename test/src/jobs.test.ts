@@ -198,14 +198,23 @@ describe('the status bar', () => {
     expect(statusOf('failed', null, [job()])).toMatchObject({ failed: true, job: false });
     // What was last heard of a job is old while the process that hears of it is started.
     expect(statusOf('starting', null, [job()])).toMatchObject({
-      text: '$(sync~spin) Circuit engine',
+      text: '$(sync) Circuit engine',
       job: false,
     });
   });
 
+  test('nothing in it turns, whatever the engine does', () => {
+    for (const state of ['idle', 'busy', 'failed'] as const) {
+      for (const server of ['starting', 'running', 'failed'] as const) {
+        for (const jobs of [[], [job()]])
+          expect(statusOf(server, { ...engine, state }, jobs).text).not.toMatch(/~spin|\$\(loading/);
+      }
+    }
+  });
+
   test('a job has its stage, share and remaining time in it, and the rest in the tooltip', () => {
     const status = statusOf('running', engine, [job({ title: 'Amplify: my_demo' })]);
-    expect(status).toMatchObject({ text: '$(sync~spin) training 50 % · 2 min left', job: true });
+    expect(status).toMatchObject({ text: '$(sync) training 50 % · 2 min left', job: true });
     expect(status.lines.slice(0, 3)).toEqual([
       '**Amplify: my\\_demo**',
       'training 30 / 60 steps · 8 s left, 2 min in all',
@@ -221,7 +230,7 @@ describe('the status bar', () => {
     [{ remaining: null, stageRemaining: null }, 'training 50 %'],
     [{ atMost: true }, 'training 50 % · at most 2 min left'],
   ] as const)('%j: %s', (own, text) => {
-    expect(statusOf('running', null, [job(own)]).text).toBe(`$(sync~spin) ${text}`);
+    expect(statusOf('running', null, [job(own)]).text).toBe(`$(sync) ${text}`);
   });
 
   test('the newest of several jobs, and how many there are besides', () => {
@@ -229,7 +238,7 @@ describe('the status bar', () => {
       job(),
       job({ title: 'Evaluate: b', device: null, tokensPerSecond: null, memory: null }),
     ]);
-    expect(text).toBe('$(sync~spin) training 50 % · 2 min left  +1');
+    expect(text).toBe('$(sync) training 50 % · 2 min left  +1');
     expect(lines).toContain('**Evaluate: b**');
   });
 });

@@ -47,11 +47,13 @@ export interface PanelOptions extends BrowserContextOptions {
   state?: unknown;
   /** What the host answers to `ready` with at once. */
   answer?: ToPanel;
+  /** Milliseconds from the window's opening to the page's: what the browser does for itself in a new window comes to rest. */
+  rest?: number;
 }
 
 export async function openPanel(
   browser: Browser,
-  { theme = 'dark', state, answer, ...options }: PanelOptions = {},
+  { theme = 'dark', state, answer, rest = 0, ...options }: PanelOptions = {},
 ): Promise<Panel> {
   const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
   const page = await context.newPage();
@@ -80,6 +82,7 @@ export async function openPanel(
     answer: answer ?? null,
   };
   await page.addInitScript({ content: imitateHost(parts) });
+  await page.waitForTimeout(rest);
   await page.goto(`${ORIGIN}/`);
   const read = () => page.evaluate(() => (globalThis as never as Imitation).sent);
   // Not waitForFunction: it evaluates text, which the page's policy refuses.

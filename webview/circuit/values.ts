@@ -17,13 +17,22 @@ export interface Layer {
 
 /** Little-endian Float32 numbers from base64. @throws Error where there are not `size` of them */
 export function decodeFloats(base64: string, size: number): Float32Array {
-  const text = atob(base64);
-  if (text.length !== 4 * size) {
-    throw new Error(`${text.length / 4} values came for ${size} components`);
+  const bytes = decodeBytes(base64);
+  if (bytes.length !== 4 * size) {
+    throw new Error(`${bytes.length / 4} values came for ${size} components`);
   }
+  return new Float32Array(bytes.buffer);
+}
+
+/** Browsers that can decode into bytes are many times faster at it than the way by text. */
+const native = Uint8Array as { fromBase64?(base64: string): Uint8Array<ArrayBuffer> };
+
+function decodeBytes(base64: string): Uint8Array<ArrayBuffer> {
+  if (native.fromBase64) return native.fromBase64(base64);
+  const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return new Float32Array(bytes.buffer);
+  return bytes;
 }
 
 /** A mask's values lie in [0, 1] and are shown as they are; scores and changes by the root of their share of the largest. */

@@ -76,14 +76,21 @@ export function headerView(store: Store, host: Host): HTMLElement {
     },
   );
   store.watch(
-    (state) => [state.lens, shownLayer(state), state.attributing, state.trusted, state.job, state.circuit],
-    (now, numbers, attributing, trusted, job, circuit) => {
+    (state) => [
+      state.lens,
+      shownLayer(state),
+      state.attributing,
+      state.trusted,
+      isActive(state.job),
+      state.circuit,
+    ],
+    (now, numbers, attributing, trusted, active, circuit) => {
       lens.set(now);
       const attributable = now === 'attribution' && numbers === null;
       show(empty, numbers === null && circuit !== null);
       show(compute, attributable && !attributing);
       show(stop, attributable && attributing !== null);
-      compute.disabled = !trusted || isActive(job) || circuit?.view.pairs === 0;
+      compute.disabled = !trusted || active || circuit?.view.pairs === 0;
       setText(missing, missingWords(now, attributing, trusted));
       const unit = valueName(now, circuit?.view.method ?? null);
       legend.replaceChildren(...legendOf(now, unit));

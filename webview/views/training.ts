@@ -4,15 +4,7 @@ import { count, duration, h, plural, section, setText, show } from '../dom.ts';
 import type { Host } from '../host.ts';
 import { isActive } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
-import {
-  button,
-  checkbox,
-  dropdown,
-  progressRing,
-  setOptions,
-  type TextField,
-  textField,
-} from '../toolkit.ts';
+import { button, checkbox, dropdown, setOptions, type TextField, textField } from '../toolkit.ts';
 
 /** Matched controls and baselines that can run beside a training. */
 const variants: readonly { name: string; label: string }[] = [
@@ -178,7 +170,6 @@ export function jobWords(job: JobState): string {
 }
 
 function progress(store: Store, host: Host): HTMLElement {
-  const ring = progressRing();
   const words = h('span', {});
   const bar = h('progress', { max: 1, 'aria-label': 'Progress of the stage' });
   const stages = h('ol', { class: 'stages', 'aria-label': 'Stages' });
@@ -193,7 +184,7 @@ function progress(store: Store, host: Host): HTMLElement {
   const element = h(
     'div',
     { class: 'job' },
-    h('div', { class: 'row' }, ring, words, h('span', { class: 'spring' }), stop, cancel),
+    h('div', { class: 'row' }, words, h('span', { class: 'spring' }), stop, cancel),
     bar,
     stages,
   );
@@ -203,7 +194,6 @@ function progress(store: Store, host: Host): HTMLElement {
       show(element, job !== null);
       if (!job) return;
       const active = isActive(job);
-      show(ring, active);
       show(bar, active);
       show(stop, active);
       show(cancel, active);
@@ -213,12 +203,17 @@ function progress(store: Store, host: Host): HTMLElement {
       setText(words, jobWords(job));
       words.classList.toggle('error', job.state === 'failed');
       bar.value = job.share;
+    },
+  );
+  // Told of many times a second, and changed a few times in all.
+  store.watch(
+    ({ job }) => [JSON.stringify(job?.stages ?? [])],
+    () =>
       stages.replaceChildren(
-        ...job.stages.map(({ name, status }) =>
+        ...(store.state.job?.stages ?? []).map(({ name, status }) =>
           h('li', { class: status }, name, h('span', { class: 'sr-only' }, ` ${status}`)),
         ),
-      );
-    },
+      ),
   );
   return element;
 }

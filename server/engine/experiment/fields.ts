@@ -108,7 +108,7 @@ export const about = {
     'a server with the protocol of OpenAI completions (vLLM, SGLang, llama.cpp) that serves the model: it generates traces and completes branches; without it nothing reaches the network',
   endpointModel: "the model's name on that server",
   endpointKeyEnv: 'environment variable that holds its API key, which no file gets to know',
-  lean: 'leave 16-bit weights as they are stored and widen them as they are used: a fraction of the memory, about three times the time',
+  lean: 'leave 16-bit weights as they are stored and widen them as they are used: less memory, up to four times the time',
   stop: 'end a completion at these texts, beside the end of its answer sentence',
 } as const;
 

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:panel`: how fast the circuit panel is with a model of 40 layers x 64 heads and 40 x 14,336 neurons. The
- * built page runs in Chromium under the webview's policy.
+ * built page runs in Chromium under the webview's policy, in windows that have come to rest.
  *
  *     npm run bench:panel -- [--repeats N]
  *
@@ -68,7 +68,7 @@ try {
   const answers = new Map<string, number[]>();
   const sample = (name: string, ms: number) => answers.set(name, [...(answers.get(name) ?? []), ms]);
   for (let i = 0; i < repeats; i++) {
-    const panel = await openPanel(browser, { answer: message });
+    const panel = await openPanel(browser, { answer: message, rest: 2000 });
     opens.push(await panel.shown());
     for (const to of [900, 600, 300, 700]) sample('threshold', await timed(panel, slide(to)));
     for (let k = 0; k < 4; k++) {

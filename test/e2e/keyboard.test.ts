@@ -97,8 +97,7 @@ test('flips are stepped through, set side by side, and followed to a component',
     await workbench.pick(/^small/);
     await asked('Flips:');
   }
-  await list().waitFor();
-  await press('Enter');
+  await workbench.pick(/./);
   await workbench.statusItem('diff').filter({ hasText: '→' }).waitFor();
   await chord('t');
   await asked('logit difference');
@@ -178,8 +177,7 @@ test('a patch is applied and scaled', async () => {
   const { page } = workbench;
   await command('Apply Patch');
   await asked('Apply a patch');
-  await list().waitFor();
-  await press('Enter');
+  await workbench.pick(/./);
   await workbench.command('View: Show Circuit Amplifier');
   await workbench.row(/× 1/).first().waitFor();
   await command('Scale Patch');

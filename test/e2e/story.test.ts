@@ -201,6 +201,22 @@ test('in the circuit panel a selection is made, looked at and trained on the ann
   await page.keyboard.press(' ');
   await expect.poll(() => meter.getAttribute('aria-valuenow')).toBe('13');
   await shoot(workbench, 'circuit');
+  await panel.getByRole('button', { name: 'Save…' }).click();
+  await workbench.enter('Save 13 components', 'by hand');
+  const saved = panel.locator('vscode-dropdown[aria-label="Saved selection"] vscode-option');
+  await saved.filter({ hasText: 'by hand' }).waitFor({ state: 'attached' });
+  const mask = JSON.parse(fs.readFileSync(run('demo', 'selections', 'by hand.json'), 'utf8'));
+  const layers: Record<string, number[]>[] = mask.selected;
+  expect(layers.flatMap((layer) => Object.values(layer).flat()).length).toBe(13);
+  await panel.getByRole('button', { name: /^Compute attribution/ }).click();
+  const served = panel.locator('#inspector .pair-list vscode-link').first();
+  await served.waitFor();
+  await shot(workbench, 'served');
+  await served.click();
+  // Beside the panel, with the cursor on the pair's pivot.
+  await workbench.statusItem('legend').waitFor();
+  await lens('accept').waitFor();
+  await shot(workbench, 'pair');
   const steps = panel.locator('vscode-text-field').filter({ hasText: 'Steps' }).locator('input');
   await steps.fill('4');
   await steps.press('Tab');

@@ -12,17 +12,10 @@ import { CACHE } from './folders.ts';
 
 /** VS Code 1.139.1. */
 const VERSION = '4.139.1';
-/** Headers that its native modules are compiled against. */
-const HEADERS = [
-  'libkrb5-dev',
-  'libx11-dev',
-  'libxkbfile-dev',
-  'libsecret-1-dev',
-  'pkg-config',
-  'g++',
-  'make',
-  'python3',
-];
+/** What compiles its native modules. */
+const COMPILER = ['g++', 'make', 'python3'];
+/** Those that a window needs. What else it comes with, a database, Kerberos and SSH among it, would take minutes to compile. */
+const NATIVE = ['@vscode/spdlog', '@vscode/native-watchdog'];
 
 /** The folder of an installed code-server: CCA_CODE_SERVER, or the tests' own. */
 function packageFolder(): string {
@@ -31,7 +24,7 @@ function packageFolder(): string {
   );
 }
 
-/** Installs code-server where it is missing: two to four minutes, compilers needed. Interrupted installs are begun anew. */
+/** Installs code-server where it is missing: a minute, a compiler needed. Interrupted installs are begun anew. */
 export function ensureCodeServer(): string {
   const target = packageFolder();
   const done = path.join(target, '.installed');
@@ -40,8 +33,8 @@ export function ensureCodeServer(): string {
   fs.rmSync(home, { recursive: true, force: true });
   fs.mkdirSync(home, { recursive: true });
   fs.writeFileSync(path.join(home, 'package.json'), '{"private":true}\n');
-  if (process.platform === 'linux' && !hasHeaders()) installDebian(HEADERS);
-  console.log(`installing code-server ${VERSION} for the tests (some minutes, once)`);
+  if (process.platform === 'linux' && !COMPILER.every(isThere)) installDebian(COMPILER);
+  console.log(`installing code-server ${VERSION} for the tests (a minute, once)`);
   const npm = (cwd: string, ...args: string[]) =>
     execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd,
@@ -49,17 +42,19 @@ export function ensureCodeServer(): string {
       stdio: ['ignore', 'ignore', 'inherit'],
       shell: process.platform === 'win32',
     });
-  // Its own postinstall would build everything with whatever Node runs npm; the two parts that matter are built here.
+  const vscode = path.join(target, 'lib/vscode');
   npm(home, 'install', `code-server@${VERSION}`, '--ignore-scripts');
-  npm(path.join(target, 'lib/vscode'), 'install', '--omit=dev');
-  npm(path.join(target, 'lib/vscode/extensions'), 'install', '--omit=dev');
+  for (const folder of [vscode, path.join(vscode, 'extensions')]) {
+    npm(folder, 'install', '--omit=dev', '--ignore-scripts');
+  }
+  npm(vscode, 'rebuild', ...NATIVE);
   fs.writeFileSync(done, '');
   return target;
 }
 
-function hasHeaders(): boolean {
+function isThere(program: string): boolean {
   try {
-    execFileSync('pkg-config', ['--exists', 'krb5', 'x11', 'xkbfile', 'libsecret-1'], { stdio: 'ignore' });
+    execFileSync(program, ['--version'], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -93,6 +88,7 @@ export interface CodeServerOptions {
 }
 
 export interface CodeServer {
+  /** Of a window on a folder or a .code-workspace file. */
   url(folder: string): string;
   /** User data: settings, logs, storage. */
   userData: string;
@@ -121,6 +117,10 @@ export async function startCodeServer(options: CodeServerOptions): Promise<CodeS
       'chat.disableAIFeatures': true,
       'workbench.secondarySideBar.defaultVisibility': 'hidden',
       'window.restoreWindows': 'none',
+      // Looks for servers to forward every two seconds, from within the extension host.
+      'remote.autoForwardPorts': false,
+      // Beside other tests, which want the processor too, a job would have to wait for all of them.
+      'circuitAmplifier.jobs.background': false,
       ...options.settings,
     }),
   );
@@ -139,7 +139,10 @@ export async function startCodeServer(options: CodeServerOptions): Promise<CodeS
   );
   const origin = await listening(child);
   return {
-    url: (folder) => `${origin}?folder=${encodeURIComponent(folder)}`,
+    url: (opened) => {
+      const kind = opened.endsWith('.code-workspace') ? 'workspace' : 'folder';
+      return `${origin}?${kind}=${encodeURIComponent(opened)}`;
+    },
     userData,
     log: () => newestLog(userData),
     close: async () => {

@@ -6,3 +6,5 @@ export const ROOT = path.resolve(import.meta.dirname, '../..');
 export const CACHE = path.join(ROOT, '.vscode-test');
 /** Screenshots and logs; not in git. */
 export const OUT = path.join(ROOT, 'out');
+/** An extension of the tests' own, for the windows that they open. */
+export const COMPANION = path.join(import.meta.dirname, 'companion');

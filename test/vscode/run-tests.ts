@@ -13,9 +13,8 @@ import {
 } from '@vscode/test-electron';
 import { launchBrowser } from './chromium.ts';
 import { startCodeServer } from './code-server.ts';
+import { COMPANION } from './folders.ts';
 import { standStill } from './workbench.ts';
-
-const COMPANION = path.join(import.meta.dirname, 'companion');
 
 /** The part of @vscode/test-electron's TestOptions that is used, and the extension as users install it. */
 export interface TestOptions {

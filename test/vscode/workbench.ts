@@ -117,6 +117,8 @@ export class Workbench {
   async give(title: string, file: string): Promise<void> {
     const asked = this.page.locator('.quick-input-title:visible').filter({ hasText: title });
     await asked.waitFor();
+    // With the list of its folder it writes a suggestion over what has been typed.
+    await this.page.locator('.quick-input-widget .monaco-list-row:visible').first().waitFor();
     const input = this.page.locator('.quick-input-widget input.input:visible').first();
     const end = Date.now() + PATIENCE;
     while (await asked.isVisible()) {
@@ -124,6 +126,8 @@ export class Workbench {
       await input.fill(file);
       // It looks at what is typed, and completes it, before it takes it.
       await this.page.waitForTimeout(1000);
+      // A folder that it has gone into ends with a slash.
+      if ((await input.inputValue()).replace(/\/$/, '') !== file) continue;
       await this.page.keyboard.press('Enter');
       await asked.waitFor({ state: 'hidden', timeout: 2000 }).catch(() => undefined);
     }

@@ -22,7 +22,7 @@ import { runTests } from '../../vscode/run-tests.ts';
 import { packagedExtension } from '../../vscode/vsix.ts';
 import { demoWorkspace, runExperiment } from '../../vscode/workspace.ts';
 import { median, Report, spread } from '../measure.ts';
-import { firstSession } from './story.ts';
+import { AS_INSTALLED, firstSession } from './story.ts';
 import type { WindowFigures } from './suite.ts';
 
 const TOKENS = 500;
@@ -127,6 +127,7 @@ async function measure(part: string): Promise<void> {
       extension: part === 'bare' ? null : extension,
       extensionTestsPath: outfile,
       animated: true,
+      settings: AS_INSTALLED,
       extensionTestsEnv: {
         CCA_BENCH_PART: part,
         CCA_BENCH_RESULT: result,
@@ -217,7 +218,7 @@ try {
   if (parts.includes('amplification')) {
     report.heading('A whole amplification, everything open');
     line('longest block of the host', get('longestBlock'), 'ms', 50, (values) => Math.max(...values));
-    told('of it computing', 'longestComputation', 'ms');
+    told('of it collecting garbage', 'longestCollection', 'ms');
   }
   if (parts.includes('folder')) {
     report.heading(`A folder of ${many.toLocaleString('en')} traces`);

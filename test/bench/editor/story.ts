@@ -6,6 +6,8 @@ import { launchBrowser } from '../../vscode/chromium.ts';
 import { startCodeServer } from '../../vscode/code-server.ts';
 import { Workbench } from '../../vscode/workbench.ts';
 
+/** A setting that tests change and figures must not. */
+export const AS_INSTALLED = { 'circuitAmplifier.jobs.background': true };
 /** Patience with the amplification, milliseconds. */
 const LONG = 900_000;
 
@@ -18,7 +20,7 @@ export async function firstSession(extension: string): Promise<number[]> {
   const empty = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-story-'));
   const browser = await launchBrowser();
   const begin = performance.now();
-  const server = await startCodeServer({ extensions: [extension] });
+  const server = await startCodeServer({ extensions: [extension], settings: AS_INSTALLED });
   try {
     const workbench = new Workbench(await browser.newPage({ viewport: { width: 1440, height: 900 } }));
     const { page } = workbench;

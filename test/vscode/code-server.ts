@@ -61,19 +61,20 @@ function isThere(program: string): boolean {
   }
 }
 
-/** npm's settings of the project are not code-server's: a nested install must not inherit them. */
+/** Of npm's settings, those that say where packages come from and whose word is taken for it. */
+const ROUTES = ['registry', 'userconfig', 'globalconfig', 'cafile'];
+
+/** npm's settings of the project are not code-server's: a nested install inherits only the way to the packages. */
 function installEnvironment(): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([key]) => !/^npm_(config|lifecycle|package)_/i.test(key));
+  const inherited = new Set(ROUTES.map((name) => `npm_config_${name}`));
+  const own = Object.entries(process.env).filter(
+    ([key]) => inherited.has(key) || !/^npm_(config|lifecycle|package)_/i.test(key),
+  );
   // Headers of the Node that runs, where it has them, rather than a download of them.
   const prefix = [path.dirname(path.dirname(process.execPath)), '/usr', '/usr/local'].find((folder) =>
     fs.existsSync(path.join(folder, 'include/node/node_version.h')),
   );
-  const registry = process.env.npm_config_registry;
-  return {
-    ...Object.fromEntries(own),
-    ...(prefix && { npm_config_nodedir: prefix }),
-    ...(registry && { npm_config_registry: registry }),
-  };
+  return { ...Object.fromEntries(own), ...(prefix && { npm_config_nodedir: prefix }) };
 }
 
 export interface CodeServerOptions {

@@ -37,6 +37,7 @@ export default defineConfig({
     // No test asserts time. These only end one that hangs, on a machine that may be busy.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './test/closing-line.ts'],
   },
 });

@@ -150,7 +150,7 @@ test('a trace has its overlay; the pivot under the cursor its attribution, hover
     .filter({ hasText: /Pivot.*desired over/s })
     .first();
   await pointAtCursor(hover);
-  expect(await hover.textContent()).toMatch(/probability [\d.]+%.*rank \d+.*entropy [\d.]+ nats/);
+  await expect.poll(() => hover.textContent()).toMatch(/probability [\d.]+%.*rank \d+.*entropy [\d.]+ nats/);
   await shot(workbench, 'hover');
   await page.mouse.move(0, 0);
   await shoot(workbench, 'trace');

@@ -21,9 +21,9 @@ import {
   atLeast,
   countAtSlider,
   parseBudget,
+  Ranking,
   SLIDER,
   sliderAtCount,
-  sortedStrengths,
   topK,
 } from '../../webview/circuit/rank.ts';
 import { Space } from '../../webview/circuit/space.ts';
@@ -240,11 +240,11 @@ describe('picking by value', () => {
   const random = noise(3);
   const values = Float32Array.from({ length: space.size }, () => Math.round(20 * random()) / 20);
   const mask = makeLayer('mask', values, 'dcm');
-  const sorted = sortedStrengths(space, mask, all);
+  const ranking = new Ranking(space, mask, all);
 
   test('top k takes exactly k, none weaker than one left out', () => {
     for (const k of [0, 1, 7, space.size - 1, space.size]) {
-      const taken = topK(space, mask, all, sorted, k);
+      const taken = topK(space, mask, all, ranking, k);
       expect(taken.count).toBe(k);
       const inside = taken.positions().map((i) => values[i]!);
       const outside = taken
@@ -261,21 +261,41 @@ describe('picking by value', () => {
     );
   });
 
+  test.each([false, true])('the k-th strongest is what sorting finds, signed %s', (signed) => {
+    const random = noise(3);
+    const sizes = [0, -0, 1, 1e-40, 1e-5, 0.25, 3e38];
+    const hostile = Float32Array.from({ length: space.size }, (_, i) =>
+      i % 3 === 0 ? (random() < 0.5 ? -1 : 1) * sizes[i % sizes.length]! : random() - 0.5,
+    );
+    const layer = { values: hostile, signed, max: 1, power: 1 };
+    const strengths = [...hostile].map((value) => (signed ? -value : value));
+    const sorted = strengths.toSorted((a, b) => b - a);
+    const own = new Ranking(space, layer, all);
+    for (let k = 1; k <= space.size; k++) {
+      const limit = sorted[k - 1]!;
+      const { limit: found, stronger } = own.at(k);
+      expect(found === limit, `${k}: ${found}, ${limit}`).toBe(true);
+      expect(stronger).toBe(strengths.filter((s) => s > limit).length);
+      expect(topK(space, layer, all, own, k).count).toBe(k);
+    }
+  });
+
   test('negative attribution is what helps', () => {
     const attribution = makeLayer(
       'attribution',
       values.map((v, i) => (i === 5 ? -2 : v)),
       null,
     );
-    const strengths = sortedStrengths(space, attribution, all);
-    expect(topK(space, attribution, all, strengths, 1).positions()).toEqual([5]);
+    const own = new Ranking(space, attribution, all);
+    expect(topK(space, attribution, all, own, 1).positions()).toEqual([5]);
   });
 
   test('only the kinds that are wanted', () => {
     const filter = { q: false, k: true, v: false, mlp: false };
-    const taken = topK(space, mask, filter, sortedStrengths(space, mask, filter), 4);
+    const own = new Ranking(space, mask, filter);
+    const taken = topK(space, mask, filter, own, 4);
     expect(taken.positions().map((i) => space.at(i).kind)).toEqual(Array(4).fill('k'));
-    expect(topK(space, mask, filter, sortedStrengths(space, mask, filter), 100).count).toBe(6);
+    expect(topK(space, mask, filter, own, 100).count).toBe(6);
   });
 
   test('the slider goes from nothing to everything and back', () => {

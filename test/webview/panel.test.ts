@@ -140,34 +140,34 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const { page, sent } = await open();
     // The grid is reached with Tab: the segments, the layer, the cell.
     await press(page, 'Tab', 'Tab', 'Tab');
-    expect(await page.evaluate(`document.activeElement.getAttribute('role')`)).toBe('gridcell');
-    expect(await label(page)).toMatch(/^L3 Q0, score /);
+    await expect.poll(() => page.evaluate(`document.activeElement.getAttribute('role')`)).toBe('gridcell');
+    await expect.poll(() => label(page)).toMatch(/^L3 Q0, score /);
     await press(page, 'ArrowRight', 'ArrowDown');
-    expect(await label(page)).toMatch(/^L2 Q1/);
+    await expect.poll(() => label(page)).toMatch(/^L2 Q1/);
     await press(page, '0');
-    expect(await label(page)).toMatch(/^L0 Q1/);
+    await expect.poll(() => label(page)).toMatch(/^L0 Q1/);
     await press(page, 'Space');
-    expect(await selectedCount(page)).toBe(own.length + 1);
-    expect(await cell(page).getAttribute('aria-selected')).toBe('true');
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 1);
+    await expect.poll(() => cell(page).getAttribute('aria-selected')).toBe('true');
     await press(page, 'Shift+ArrowRight', 'Shift+ArrowRight', 'Shift+ArrowUp');
-    expect(await selectedCount(page)).toBe(own.length + 6);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 6);
     await press(page, 'Shift+ArrowLeft', 'Shift+ArrowDown');
-    expect(await selectedCount(page)).toBe(own.length + 2);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 2);
     await press(page, 'Control+z');
-    expect(await selectedCount(page)).toBe(own.length + 1);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 1);
     await press(page, 'Control+Shift+Z');
-    expect(await selectedCount(page)).toBe(own.length + 2);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 2);
     await press(page, 'End');
-    expect(await label(page)).toMatch(/^L0 neurons \d+ to 383/);
+    await expect.poll(() => label(page)).toMatch(/^L0 neurons \d+ to 383/);
     await press(page, 'Enter');
     await page.getByRole('grid', { name: 'Components of layer 0' }).waitFor();
-    expect(await label(page)).toMatch(/^L0 neuron \d+/);
+    await expect.poll(() => label(page)).toMatch(/^L0 neuron \d+/);
     await press(page, 'Home', 'Space', '2');
     await page.getByRole('grid', { name: 'Components of layer 2' }).waitFor();
-    expect(await selectedCount(page)).toBe(own.length + 3);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 3);
     await press(page, 'Escape');
     await page.getByRole('grid', { name: /all layers/ }).waitFor();
-    expect(await page.evaluate(`document.activeElement.getAttribute('role')`)).toBe('gridcell');
+    await expect.poll(() => page.evaluate(`document.activeElement.getAttribute('role')`)).toBe('gridcell');
     await expect.poll(async () => (await sent('purpose')).length).toBeGreaterThan(0);
   });
 
@@ -209,27 +209,27 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const at = (row: number, column: number) =>
       [grid.x + 34 + 24 * column + 12, grid.y + 20 + 24 * row + 12] as const;
     await page.mouse.click(...at(0, 0));
-    expect(await selectedCount(page)).toBe(own.length + 1);
-    expect(await label(page)).toMatch(/^L3 Q0/);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 1);
+    await expect.poll(() => label(page)).toMatch(/^L3 Q0/);
     await page.mouse.click(...at(0, 0));
-    expect(await selectedCount(page)).toBe(own.length);
+    await expect.poll(() => selectedCount(page)).toBe(own.length);
     await page.mouse.move(...at(0, 1));
     await page.mouse.down();
     await page.mouse.move(...at(2, 3), { steps: 4 });
     await page.mouse.up();
-    expect(await selectedCount(page)).toBe(own.length + 9);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 9);
     await page.getByRole('button', { name: 'Undo' }).click();
-    expect(await selectedCount(page)).toBe(own.length);
+    await expect.poll(() => selectedCount(page)).toBe(own.length);
     await page.mouse.click(...at(1, 0));
     await page.keyboard.down('Shift');
     await page.mouse.click(...at(3, 0));
     await page.keyboard.up('Shift');
-    expect(await selectedCount(page)).toBe(own.length + 3);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 3);
     await page.keyboard.down('Alt');
     await page.mouse.click(...at(1, 5));
     await page.keyboard.up('Alt');
-    expect(await selectedCount(page)).toBe(own.length + 3);
-    expect(await label(page)).toMatch(/^L2 Q5/);
+    await expect.poll(() => selectedCount(page)).toBe(own.length + 3);
+    await expect.poll(() => label(page)).toMatch(/^L2 Q5/);
     await page.mouse.dblclick(...at(1, 5));
     await page.getByRole('grid', { name: 'Components of layer 2' }).waitFor();
   });
@@ -238,33 +238,33 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const { page } = await open();
     await page.getByRole('textbox', { name: 'Top k' }).fill('25');
     await press(page, 'Enter', 'Tab');
-    expect(await selectedCount(page)).toBe(25);
+    await expect.poll(() => selectedCount(page)).toBe(25);
     await page.getByRole('textbox', { name: 'Budget' }).fill('2 %');
     await press(page, 'Enter', 'Tab');
-    expect(await selectedCount(page)).toBe(32);
-    expect(await meter(page).getAttribute('aria-valuetext')).toBe(
-      '32 components of 1,600, budget 16 exceeded',
-    );
+    await expect.poll(() => selectedCount(page)).toBe(32);
+    await expect
+      .poll(() => meter(page).getAttribute('aria-valuetext'))
+      .toBe('32 components of 1,600, budget 16 exceeded');
     await page.getByRole('textbox', { name: 'Budget' }).fill('a lot');
     await press(page, 'Enter', 'Tab');
-    expect(await selectedCount(page)).toBe(32);
+    await expect.poll(() => selectedCount(page)).toBe(32);
     await page.getByRole('slider', { name: 'Threshold' }).focus();
     await press(page, 'End');
-    expect(await selectedCount(page)).toBe(0);
+    await expect.poll(() => selectedCount(page)).toBe(0);
     await press(page, 'Home');
-    expect(await selectedCount(page)).toBe(1600);
+    await expect.poll(() => selectedCount(page)).toBe(1600);
     await page.getByRole('button', { name: 'Undo' }).click();
     await page.getByRole('button', { name: 'Invert' }).click();
     await page.getByRole('button', { name: 'Clear' }).click();
-    expect(await selectedCount(page)).toBe(0);
+    await expect.poll(() => selectedCount(page)).toBe(0);
     await page.getByRole('button', { name: "The run's circuit" }).click();
-    expect(await selectedCount(page)).toBe(own.length);
+    await expect.poll(() => selectedCount(page)).toBe(own.length);
   });
 
   test('saved selections: load, compare, save, delete', async () => {
     const { page, sent, send } = await open();
     await page.getByRole('button', { name: 'Load' }).click();
-    expect(await selectedCount(page)).toBe(15);
+    await expect.poll(() => selectedCount(page)).toBe(15);
     await page.getByRole('combobox', { name: 'Compare with' }).click();
     await page.getByRole('option', { name: "The run's own circuit" }).click();
     await page.getByText('12 in both').waitFor();
@@ -274,7 +274,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await page.getByRole('button', { name: 'Save…' }).click();
     expect((await sent('saveSelection'))[0]!.selected).toHaveLength(15);
     await page.getByRole('button', { name: 'Delete' }).click();
-    expect(await sent('removeSelection')).toEqual([{ type: 'removeSelection', name: 'by hand' }]);
+    await expect.poll(() => sent('removeSelection')).toEqual([{ type: 'removeSelection', name: 'by hand' }]);
     await send({ type: 'selections', selections: [] });
     await expect.poll(() => page.getByRole('button', { name: 'Load' }).isDisabled()).toBe(true);
   });
@@ -284,10 +284,10 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const { rows } = demo.purposes[3]!;
     const served = demo.purposes[3]!.served!;
     const pairs = page.getByRole('list', { name: /serves most/ }).getByRole('listitem');
-    expect(await pairs.count()).toBe(served.length);
+    await expect.poll(() => pairs.count()).toBe(served.length);
     await page.getByRole('link', { name: new RegExp(`^Open ${served[0]!.problem}:`) }).click();
     const { pair, trace, token } = served[0]!;
-    expect(await sent('openPair')).toEqual([{ type: 'openPair', pair, trace, token }]);
+    await expect.poll(() => sent('openPair')).toEqual([{ type: 'openPair', pair, trace, token }]);
     await page.getByRole('rowheader', { name: rows[0]!.tensor }).waitFor();
     const leaning = demo.pivot.pivot!.components[0]!.component;
     await page.locator('#pivot').getByRole('link').first().click();
@@ -300,7 +300,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const { page, send } = await open({}, true);
     const { tokens, desired, undesired } = demo.pivot.pivot!;
     const strip = page.getByRole('listbox', { name: /Tokens before the pivot/ });
-    expect(await strip.getByRole('option').count()).toBe(tokens.length);
+    await expect.poll(() => strip.getByRole('option').count()).toBe(tokens.length);
     const marked = tokens.flatMap(({ level }, i) => (level === 0 ? [] : [i]));
     expect(marked.length).toBeGreaterThan(2);
     const lines = await page.evaluate(
@@ -314,19 +314,19 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const strongest = sizes.indexOf(Math.max(...sizes));
     const here = () => page.evaluate(`document.activeElement.getAttribute('aria-label')`);
     await strip.locator('[tabindex="0"]').focus();
-    expect(await here()).toContain(`token ${strongest}: `);
+    await expect.poll(here).toContain(`token ${strongest}: `);
     await press(page, 'Home');
-    expect(await here()).toContain('token 0: ');
+    await expect.poll(here).toContain('token 0: ');
     await press(page, 'ArrowRight');
-    expect(await here()).toContain('token 1: ');
+    await expect.poll(here).toContain('token 1: ');
     await press(page, 'Home', 'ArrowDown');
     const next = marked.find((i) => i > 0)!;
     const to = tokens[next]!.attribution < 0 ? undesired : desired;
-    expect(await here()).toContain(`token ${next}: `);
-    expect(await here()).toContain(`toward “${to.replaceAll(' ', '␣')}”`);
+    await expect.poll(here).toContain(`token ${next}: `);
+    await expect.poll(here).toContain(`toward “${to.replaceAll(' ', '␣')}”`);
     await page.locator('#pivot .readout').getByText(`token ${next}: `).waitFor();
     await press(page, 'End');
-    expect(await here()).toContain(`token ${tokens.length - 1}: `);
+    await expect.poll(here).toContain(`token ${tokens.length - 1}: `);
     await send({ type: 'pivot', pivot: null });
     await expect.poll(() => page.locator('#pivot').isVisible()).toBe(false);
   });
@@ -338,7 +338,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await send({ type: 'purpose', purpose: { ...demo.purposes[3]!, served: null } });
     await page.getByText('Not known before the attribution').waitFor();
     await page.getByRole('button', { name: 'Compute attribution for the pairs' }).click();
-    expect(await sent('attribute')).toEqual([{ type: 'attribute' }]);
+    await expect.poll(() => sent('attribute')).toEqual([{ type: 'attribute' }]);
     const before = (await sent('purpose')).length;
     await send({ type: 'attribution', attribution: demo.view.attribution!, pairs: demo.view.pairs });
     await expect
@@ -356,7 +356,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const start = page.getByRole('button', { name: 'Start training' });
     await page.getByRole('textbox', { name: 'Steps' }).fill('0');
     await press(page, 'Enter', 'Tab');
-    expect(await start.isDisabled()).toBe(true);
+    await expect.poll(() => start.isDisabled()).toBe(true);
     await page.getByRole('textbox', { name: 'Steps' }).fill('12');
     await press(page, 'Enter', 'Tab');
     await page.getByText('Matched controls (none)').click();
@@ -367,20 +367,20 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     expect(message!.choices).toMatchObject({ steps: 12, learningRate: 0.005, variants: ['lora'] });
     await send({ type: 'job', job: runningJob });
     await page.locator('#training').getByText('amplify: 22 of 30 steps · 38 s left').waitFor();
-    expect(await start.isDisabled()).toBe(true);
+    await expect.poll(() => start.isDisabled()).toBe(true);
     await page.getByRole('button', { name: 'Stop, keep best' }).click();
-    expect(await sent('endTraining')).toEqual([{ type: 'endTraining', job: 'job-1' }]);
+    await expect.poll(() => sent('endTraining')).toEqual([{ type: 'endTraining', job: 'job-1' }]);
     expect(await sent('cancel')).toEqual([]);
     await send({ type: 'job', job: { ...runningJob, endingTraining: true } });
     await page.locator('#training').getByText('Ending the training; the best step is kept').waitFor();
-    expect(await page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
     await page.getByRole('button', { name: 'Cancel' }).click();
-    expect(await sent('cancel')).toEqual([{ type: 'cancel', job: 'job-1' }]);
+    await expect.poll(() => sent('cancel')).toEqual([{ type: 'cancel', job: 'job-1' }]);
     // The patch is written: there is no training to end, but a job to cancel.
     await send({ type: 'job', job: { ...runningJob, stage: 'evaluate' } });
     await page.locator('#training').getByText('Running · evaluate').waitFor();
-    expect(await page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
-    expect(await page.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(false);
+    await expect.poll(() => page.getByRole('button', { name: 'Stop, keep best' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(false);
     await send({ type: 'job', job: { ...runningJob, state: 'failed', error: 'no space left' } });
     await page.locator('#training').getByText('Failed · no space left').waitFor();
     await send({ type: 'trusted', trusted: false });
@@ -408,11 +408,13 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await expect.poll(() => step.getAttribute('aria-valuetext')).toMatch(/^Step 30 /);
     await step.focus();
     await press(page, 'Home', 'ArrowRight');
-    expect(await step.getAttribute('aria-valuetext')).toMatch(/^Step 2 · loss 0\.507/);
+    await expect.poll(() => step.getAttribute('aria-valuetext')).toMatch(/^Step 2 · loss 0\.507/);
     await page.locator('.chart.margin').hover({ position: { x: 100, y: 40 } });
     await expect.poll(() => step.getAttribute('aria-valuetext')).toMatch(/^Step 1\d/);
     await page.getByText('All steps as a table').click();
-    expect(await page.getByRole('region', { name: 'All steps' }).getByRole('row').count()).toBe(31);
+    await expect
+      .poll(() => page.getByRole('region', { name: 'All steps' }).getByRole('row').count())
+      .toBe(31);
     await page.getByRole('rowheader', { name: '10 best' }).waitFor();
     const breach = 'KL to the base on control text 0.0612 > 0.05';
     await send({ type: 'steps', from: 30, steps: [{ ...demo.steps[29]!, step: 31, breach }] });
@@ -424,9 +426,9 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await send({ type: 'report', report: demo.report });
     const row = page.getByRole('row', { name: /^target/ });
     await row.waitFor();
-    expect(await row.textContent()).toContain('64.3 % → 94.3 %+30.0 [+27.1, +32.9]< 0.001');
+    await expect.poll(() => row.textContent()).toContain('64.3 % → 94.3 %+30.0 [+27.1, +32.9]< 0.001');
     await page.getByRole('link', { name: 'Go through the answers that changed' }).click();
-    expect(await sent('openFlips')).toHaveLength(1);
+    await expect.poll(() => sent('openFlips')).toHaveLength(1);
   });
 
   test('what is shown comes back after a reload', async () => {
@@ -437,8 +439,8 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await expect.poll(first.kept).toMatchObject({ lens: 'change', run: demo.view.run });
     await first.page.waitForTimeout(400);
     const again = await open({ state: await first.kept() });
-    expect(await selectedCount(again.page)).toBe(40);
-    expect(await again.page.getByRole('radio', { name: 'Change' }).isChecked()).toBe(true);
+    await expect.poll(() => selectedCount(again.page)).toBe(40);
+    await expect.poll(() => again.page.getByRole('radio', { name: 'Change' }).isChecked()).toBe(true);
   });
 
   test('messages that make no sense are ignored and reported', async () => {
@@ -447,7 +449,7 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     await send({ type: 'selfDestruct' });
     await send({ ...demo.live[0]!, values: 'AAAA' });
     await expect.poll(async () => (await sent('failed')).length).toBe(3);
-    expect(await selectedCount(page)).toBe(own.length);
+    await expect.poll(() => selectedCount(page)).toBe(own.length);
   });
 
   test('progress is told seldom, errors at once', async () => {
@@ -471,13 +473,13 @@ describe.skipIf(found === null)(found ? 'the circuit panel' : `the circuit panel
     const view = largeView();
     await send(circuitMessage(view));
     await cell(page).waitFor();
-    expect(await selectedCount(page)).toBe(view.selected.length);
+    await expect.poll(() => selectedCount(page)).toBe(view.selected.length);
     await page.screenshot({ path: path.join(shots, 'panel-large.png'), fullPage: true });
     await cell(page).focus();
     await press(page, '1', '7', 'Enter');
     await page.getByRole('grid', { name: 'Components of layer 17' }).waitFor();
     await press(page, 'Control+End');
-    expect(await label(page)).toMatch(/^L17 neuron 14335/);
+    await expect.poll(() => label(page)).toMatch(/^L17 neuron 14335/);
     await page.screenshot({ path: path.join(shots, 'panel-large-layer.png'), fullPage: true });
     expect(await page.evaluate('document.querySelectorAll("*").length')).toBeLessThan(1500);
     expect(await violations(page)).toEqual([]);

@@ -4,9 +4,9 @@ import {
   atLeast,
   countAtSlider,
   parseBudget,
+  Ranking,
   SLIDER,
   sliderAtCount,
-  sortedStrengths,
   topK,
 } from '../circuit/rank.ts';
 import { kinds } from '../circuit/space.ts';
@@ -17,9 +17,6 @@ import type { Host } from '../host.ts';
 import { comparedWith, type State, shownLayer } from '../state/state.ts';
 import type { Store } from '../state/store.ts';
 import { button, checkbox, dropdown, setOptions, slider, textField } from '../toolkit.ts';
-
-/** Numbers that stand still this long are ranked, milliseconds. */
-const RANK_AFTER = 400;
 
 /** Choosing a circuit: by value, from saved ones, and what it comes to. */
 export function selectionView(store: Store, host: Host): HTMLElement {
@@ -74,16 +71,15 @@ function meter(store: Store): HTMLElement {
 }
 
 function picks(store: Store): HTMLElement {
-  // Sorted once for a set of numbers, not for every answer.
-  let ranked: { layer: Layer; filter: State['kinds']; sorted: Float32Array } | null = null;
+  // Counted once for a set of numbers, not for every answer, and before anybody asks.
+  let ranked: { layer: Layer; filter: State['kinds']; ranking: Ranking } | null = null;
   let gesture = 0;
-  let ranking = 0;
   const rank = () => {
     const { circuit, kinds: filter } = store.state;
     const layer = shownLayer(store.state);
     if (!circuit || !layer) return null;
     if (ranked?.layer !== layer || ranked.filter !== filter) {
-      ranked = { layer, filter, sorted: sortedStrengths(circuit.space, layer, filter) };
+      ranked = { layer, filter, ranking: new Ranking(circuit.space, layer, filter) };
     }
     return { ...ranked, space: circuit.space };
   };
@@ -111,22 +107,22 @@ function picks(store: Store): HTMLElement {
   });
   /** Strength of the weakest component that a slider position takes; null where it takes none. */
   const strengthAt = (position: number): number | null => {
-    const sorted = rank()?.sorted ?? new Float32Array(0);
-    const k = countAtSlider(position, sorted.length);
-    return k === 0 ? null : sorted[sorted.length - k]!;
+    const ranking = rank()?.ranking;
+    const k = ranking ? countAtSlider(position, ranking.size) : 0;
+    return ranking && k > 0 ? ranking.at(k).limit : null;
   };
   const take = (k: number | null, field: HTMLElement & { value: string }) => {
     const now = rank();
     field.classList.toggle('invalid', k === null);
     field.setAttribute('aria-invalid', String(k === null));
     if (!now || k === null) return;
-    const selection = topK(now.space, now.layer, now.filter, now.sorted, k);
+    const selection = topK(now.space, now.layer, now.filter, now.ranking, k);
     store.dispatch({ type: 'select', selection });
     setText(readout, `the ${plural(selection.count, 'strongest component')}`);
-    const at = linear() ? null : SLIDER - sliderAtCount(selection.count, now.sorted.length);
+    const at = linear() ? null : SLIDER - sliderAtCount(selection.count, now.ranking.size);
     if (at !== null) threshold.set(at, readout.textContent ?? '');
   };
-  const total = () => rank()?.sorted.length ?? 0;
+  const total = () => rank()?.ranking.size ?? 0;
   const top = textField('Top k', (text) => {
     const k = /^\s*\d+\s*$/.test(text) ? Number(text) : Number.NaN;
     take(k <= total() ? k : null, top);
@@ -163,9 +159,7 @@ function picks(store: Store): HTMLElement {
   store.watch(
     (state) => [state.lens, shownLayer(state)],
     (lens, layer) => {
-      clearTimeout(ranking);
-      // Ranked while nobody waits for it, once the numbers stand still.
-      ranking = window.setTimeout(rank, RANK_AFTER);
+      requestIdleCallback(rank);
       setText(by, `By ${valueName(lens, store.state.circuit?.view.method ?? null)} of`);
       element.inert = layer === null;
       element.classList.toggle('off', layer === null);

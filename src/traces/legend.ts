@@ -25,10 +25,10 @@ export const swatches = (heat: Heat): { text: string; color: string }[] =>
     color: colors.surprisal[i]!,
   }));
 
-/** The swatches of an attribution's side: share of its scale, colour and mark, weakest first. */
+/** The swatches of an attribution's side: percentage of its scale, colour and mark, weakest first. */
 export const pushSwatches = (side: Side): { text: string; color: string; mark: string }[] =>
   attributionLimits.map((limit, i) => ({
-    text: `${limit * 100} %`,
+    text: `${limit * 100}`,
     color: colors[side][i]!,
     mark: pushMarks[side][i]!,
   }));
@@ -77,7 +77,7 @@ export function legendMarkdown(state: LegendState): string {
       .map(({ color, text }) => swatch(color, text))
       .join('');
   lines.push(
-    `On a pivot, earlier tokens by their push: ${pushes('toward')} a line below, toward the desired token; ${pushes('away')} a line above, toward the undesired one. Lines from dotted to double: shares of what one token in twenty exceeds.`,
+    `On a pivot, earlier tokens by their push: ${pushes('toward')} %, a line below, toward the desired token; ${pushes('away')} %, a line above, toward the undesired one. Lines from dotted to double: shares of what one token in twenty exceeds.`,
   );
   lines.push(`Model: ${stateName(state.patches)}.`);
   if (state.problem) lines.push(state.problem);

@@ -237,7 +237,12 @@ export class Painter implements Disposable {
       ),
       ...(note === '' ? [] : [after(at, note, { ...plain, margin: '0 0 0 0.6em' })]),
       ...(want.attribution && attribution
-        ? [...pushes('toward', attribution.desired.text), ...pushes('away', attribution.undesired.text)]
+        ? [
+            ...pushes('toward', attribution.desired.text),
+            ...pushes('away', attribution.undesired.text),
+            // Once for both: the editor does not wrap this line.
+            after(at, '%', { ...plain, margin: '0 0 0 0.5em' }),
+          ]
         : []),
     ];
     legend.forEach((type, i) => {

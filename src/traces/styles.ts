@@ -30,8 +30,8 @@ const arrow = (stroke: string) =>
     )}`,
   );
 
-/** Name, buckets and note of a heat; name and buckets of either side of an attribution. */
-const LEGEND_PARTS = heatLevels + 2 + 2 * (attributionLimits.length + 1);
+/** Name, buckets and note of a heat; name and buckets of either side of an attribution, and their unit. */
+const LEGEND_PARTS = heatLevels + 2 + 2 * (attributionLimits.length + 1) + 1;
 
 /** Every decoration type of trace editors; made when the first one is opened, made again when contrast changes. */
 export class Styles implements Disposable {

@@ -59,15 +59,15 @@ test('a trace is annotated', async () => {
   await workbench.page.locator('.codelens-decoration').getByText('accept', { exact: true }).first().waitFor();
   await chord('n');
   await chord('a');
-  await expect.poll(header, { timeout: 60_000 }).toMatch(/status=accepted/);
+  await expect.poll(header).toMatch(/status=accepted/);
   await press('Control+Z');
-  await expect.poll(header, { timeout: 60_000 }).not.toMatch(/status=accepted/);
+  await expect.poll(header).not.toMatch(/status=accepted/);
   await chord('n');
   await press('Control+.');
   await workbench.page.locator('.action-widget').getByText('Reject the pivot').first().waitFor();
   await press('Escape');
   await chord('r');
-  await expect.poll(header, { timeout: 60_000 }).toMatch(/status=rejected/);
+  await expect.poll(header).toMatch(/status=rejected/);
   await press('Control+S');
 });
 
@@ -165,7 +165,7 @@ test('a patch is taken out of a checkpoint', async () => {
   await workbench.tick(/^small\b(?!-)/);
   await workbench.give('Checkpoint that', at('patched'));
   await workbench.give('New folder', at('reverted'));
-  await expect.poll(() => fs.existsSync(at('reverted', 'model.safetensors')), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => fs.existsSync(at('reverted', 'model.safetensors'))).toBe(true);
   await workbench
     .notification(/is the checkpoint without/)
     .first()
@@ -174,7 +174,6 @@ test('a patch is taken out of a checkpoint', async () => {
 });
 
 test('a patch is applied and scaled', async () => {
-  const { page } = workbench;
   await command('Apply Patch');
   await asked('Apply a patch');
   await workbench.pick(/./);
@@ -183,10 +182,7 @@ test('a patch is applied and scaled', async () => {
   await command('Scale Patch');
   await asked('Scale a patch');
   await workbench.pick(/active/);
-  await asked('Scale of');
-  await press('Control+A');
-  await page.keyboard.type('0.5');
-  await press('Enter');
+  await workbench.enter('Scale of', '0.5');
   await shot(workbench, 'keyboard-patches');
   await workbench.row('× 0.5').first().waitFor();
 });
@@ -256,8 +252,6 @@ test('a run is deleted once the question is answered', async () => {
     await dialog.getByText('Delete the run small?').waitFor();
     await press(answer);
     await dialog.waitFor({ state: 'hidden' });
-    await expect
-      .poll(() => fs.existsSync(path.join(workspace.run, 'manifest.json')), { timeout: 60_000 })
-      .toBe(there);
+    await expect.poll(() => fs.existsSync(path.join(workspace.run, 'manifest.json'))).toBe(there);
   }
 });

@@ -64,7 +64,7 @@ export async function shoot(workbench: Workbench, name: string): Promise<void> {
   const { page } = workbench;
   for (const [wanted, key] of Object.entries(themes)) {
     await page.keyboard.press(key);
-    await expect.poll(() => theme(workbench), { timeout: 60_000 }).toBe(wanted);
+    await expect.poll(() => theme(workbench)).toBe(wanted);
     // Pages in the window, and the colours of code, follow it.
     await page.waitForTimeout(500);
     await shot(workbench, `${name}-${wanted}`);

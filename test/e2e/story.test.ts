@@ -40,16 +40,13 @@ const shown = () => workbench.editor.locator('.view-lines').textContent();
 /** Rests the mouse on the text at the cursor until its hover is there: lines move as lenses come. */
 const pointAtCursor = (hover: Locator) =>
   expect
-    .poll(
-      async () => {
-        const cursor = workbench.editor.locator('.cursors-layer .cursor').first();
-        const { x, y, height } = (await cursor.boundingBox())!;
-        for (const by of [20, 6]) await workbench.page.mouse.move(x + by, y + height / 2);
-        await workbench.page.waitForTimeout(1500);
-        return hover.count();
-      },
-      { timeout: 60_000 },
-    )
+    .poll(async () => {
+      const cursor = workbench.editor.locator('.cursors-layer .cursor').first();
+      const { x, y, height } = (await cursor.boundingBox())!;
+      for (const by of [20, 6]) await workbench.page.mouse.move(x + by, y + height / 2);
+      await workbench.page.waitForTimeout(1500);
+      return hover.count();
+    })
     .toBeGreaterThan(0);
 
 const demo = () => {
@@ -72,7 +69,7 @@ test('the walkthrough opens the demo workspace', async () => {
   await shoot(workbench, 'walkthrough');
   await command('Open Demo Workspace');
   await workbench.pick('In a folder of the editor');
-  await expect.poll(() => demo(), { timeout: 60_000 }).not.toBeNull();
+  await expect.poll(() => demo()).not.toBeNull();
   await page.waitForURL(/circuit-amplifier-demo/);
   await workbench.ready();
   // The walkthrough goes on in the new window.
@@ -115,7 +112,7 @@ test('a flip shows the amplified output inline, as a diff editor, and leads from
   await shoot(workbench, 'diff');
   const first = await workbench.statusItem('diff').textContent();
   await command('Go to Next Flip');
-  await expect.poll(() => workbench.statusItem('diff').textContent(), { timeout: 60_000 }).not.toBe(first);
+  await expect.poll(() => workbench.statusItem('diff').textContent()).not.toBe(first);
   await command('Go from Token to Its Pivots, Components and Rows');
   await page.locator('.quick-input-title').filter({ hasText: 'logit difference' }).waitFor();
   await shot(workbench, 'components');
@@ -253,7 +250,7 @@ test('a patch is switched on, and its scale asked for', async () => {
     await patch.locator('.monaco-checkbox, .custom-view-tree-node-item-checkbox').first().click();
     return false;
   };
-  await expect.poll(ticked, { timeout: 60_000, interval: 3000 }).toBe(true);
+  await expect.poll(ticked, { interval: 3000 }).toBe(true);
   await command('Scale Patch');
   await page.locator('.quick-input-widget input.input:visible').waitFor();
   await shot(workbench, 'scale');

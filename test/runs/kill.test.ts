@@ -54,7 +54,8 @@ test('a run that is killed again and again ends with the bytes of one that was n
 
   let kills = 0;
   const unitsAtKill = new Set<number>();
-  for (let round = 0; kills < 24; round++) {
+  // Until they have hit different moments, or the test would show little; how many that takes depends on the machine's pace.
+  for (let round = 0; kills < 24 || unitsAtKill.size <= 8; round++) {
     const folder = path.join(root, `killed-${round}`);
     for (;;) {
       const outcome = await work(folder, (Math.random() * milliseconds) / 4);
@@ -74,6 +75,4 @@ test('a run that is killed again and again ends with the bytes of one that was n
       ['amplify', 'finished', 40],
     ]);
   }
-  // The kills hit different moments, or the test shows little.
-  expect(unitsAtKill.size).toBeGreaterThan(8);
 }, 120_000);

@@ -79,7 +79,7 @@ async function runInCodeServer({
   workspace,
   settings = {},
   animated = false,
-  timeout = 480_000,
+  timeout = 1_800_000,
 }: TestOptions): Promise<void> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cca-suite-'));
   const result = path.join(folder, 'result.json');

@@ -2,7 +2,7 @@
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 
 /** Milliseconds until something that should be seen is given up; long for busy machines. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** Not in webviews: they have a policy of their own, and nothing that turns. */
 const STILL = `

@@ -33,7 +33,7 @@ describe('legend', () => {
 
   test('tells the sides of an attribution, and its strengths, without their hues', () => {
     const [toward, away] = [pushSwatches('toward'), pushSwatches('away')];
-    expect(toward.map(({ text }) => text)).toEqual(['10 %', '25 %', '50 %', '75 %']);
+    expect(toward.map(({ text }) => text)).toEqual(['10', '25', '50', '75']);
     for (const { mark } of toward) expect(mark).toMatch(/^underline /);
     for (const { mark } of away) expect(mark).toMatch(/^overline /);
     expect(new Set([...toward, ...away].map(({ mark }) => mark)).size).toBe(8);

@@ -32,8 +32,10 @@ export async function run(): Promise<void> {
         milliseconds: test.duration ?? 0,
         error: error ? (error.stack ?? error.message) : null,
       });
-      // After each, so that one that hangs is known by what came before it.
-      if (CCA_TEST_REPORT) fs.writeFileSync(CCA_TEST_REPORT, JSON.stringify(tests));
+      // After each, so that one that hangs is known by what came before it; whole, whenever it is ended.
+      if (!CCA_TEST_REPORT) return;
+      fs.writeFileSync(`${CCA_TEST_REPORT}.part`, JSON.stringify(tests));
+      fs.renameSync(`${CCA_TEST_REPORT}.part`, CCA_TEST_REPORT);
     };
     runner.on('pass', (test) => note(test));
     runner.on('pending', (test) => note(test));

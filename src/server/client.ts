@@ -6,12 +6,12 @@ import type { Notification, Request } from '../../server/protocol/message.ts';
 import { languageId, panelCommands, traceCommands } from '../contributions.ts';
 import { log, messageOf } from '../notify.ts';
 import { type Launch, start } from './launch.ts';
+import { requestError } from './request-error.ts';
 import { Restarts } from './restarts.ts';
 import { ENGINE_GONE, type RequestOptions, type Server, ServerError, type ServerState } from './server.ts';
 
-/** Codes of the Language Server Protocol and of JSON-RPC. */
-const REQUEST_CANCELLED = -32800;
-const LAUNCH_FAILED = -32099;
+/** JSON-RPC's first code of a server's own. */
+const LAUNCH_FAILED = -32000;
 /** How long (milliseconds) the process has to end by itself. */
 const FAREWELL_MS = 3000;
 
@@ -73,7 +73,7 @@ export class EngineClient implements Server, Disposable {
       // An absent token must not become a parameter.
       return await (token ? client.sendRequest<R>(method, sent, token) : client.sendRequest<R>(method, sent));
     } catch (reason) {
-      throw asError(reason, token?.isCancellationRequested ?? false);
+      throw requestError(reason, token?.isCancellationRequested ?? false);
     } finally {
       if (streaming) streaming.dispose();
     }
@@ -241,13 +241,6 @@ export class EngineClient implements Server, Disposable {
     this.#state = state;
     this.#stateChanged.fire(state);
   }
-}
-
-function asError(reason: unknown, cancelled: boolean): Error {
-  const code = (reason as { code?: unknown }).code;
-  if (cancelled || code === REQUEST_CANCELLED) return new CancellationError();
-  if (typeof code === 'number' && code !== ENGINE_GONE) return new ServerError(messageOf(reason), code);
-  return new ServerError('the engine ended before it answered; it is being started again', ENGINE_GONE);
 }
 
 /** Last line that the process wrote to its error stream: why it could not start, where it could not. */

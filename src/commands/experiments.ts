@@ -98,6 +98,7 @@ export async function newExperiment(): Promise<void> {
     title: 'New experiment (4 of 4): name',
     value: path.basename(model).toLowerCase(),
     validateInput: (text) => (/^[\w][\w. -]*$/.test(text.trim()) ? null : 'Letters, digits, - and _'),
+    ignoreFocusOut: true,
   });
   if (name === undefined) throw new CancellationError();
   const suggested = path.join(folder, `${name.trim()}.experiment.json`);

@@ -26,6 +26,7 @@ export async function scalePatch(app: App, argument: unknown): Promise<void> {
     prompt: '0: base model, 1: as trained, 1.5 or 150 %: half as much again',
     value: String(node!.place?.scale ?? 1),
     validateInput: (value) => (parseScale(value) === null ? 'A number such as 0.5 or 150 %' : null),
+    ignoreFocusOut: true,
   });
   const scale = text === undefined ? null : parseScale(text);
   if (scale === null) throw new CancellationError();

@@ -51,6 +51,7 @@ export async function filterTraces(app: App): Promise<void> {
     title: 'Filter traces',
     value: app.tracesView.filter,
     prompt: `Words of id, problem or template; ${tagNames.join(' ')}`,
+    ignoreFocusOut: true,
   });
   if (text === undefined) throw new CancellationError();
   app.tracesView.setFilter(text);

@@ -277,6 +277,7 @@ export class CircuitPanel {
       value: 'by hand',
       validateInput: (text) =>
         /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,79}$/u.test(text) ? null : 'Letters, digits, spaces, . - and _',
+      ignoreFocusOut: true,
     });
     if (name === undefined) return;
     await this.#app.engine.request(circuit.saveSelection, { run: this.run, name, selected });

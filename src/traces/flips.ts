@@ -54,6 +54,7 @@ export class Flips implements Disposable {
     picker.title = `Flips: ${counts.join(', ')}`;
     picker.placeholder = 'Open a problem whose answer changed';
     picker.matchOnDescription = true;
+    picker.ignoreFocusOut = true;
     picker.items = kinds.flatMap((kind) => {
       const rows = walk.rows.flatMap((row, at) => (row.kind === kind ? [{ row, at }] : []));
       const head = { label: `${kindWords[kind]} (${rows.length})`, kind: QuickPickItemKind.Separator };
@@ -151,7 +152,11 @@ export class Flips implements Disposable {
       folder: run.folder,
     }));
     if (own) items.unshift(...items.splice(done.indexOf(own), 1));
-    const picked = await window.showQuickPick(items, { title: 'Flips of which run?', matchOnDetail: true });
+    const picked = await window.showQuickPick(items, {
+      title: 'Flips of which run?',
+      matchOnDetail: true,
+      ignoreFocusOut: true,
+    });
     return picked?.folder ?? null;
   }
 

@@ -175,7 +175,7 @@ async function chooseSide(
   for (const { file, name } of files) {
     items.push({ label: `$(file-binary) ${name}`, description: 'at a scale', detail: file, side: { file } });
   }
-  const picked = await window.showQuickPick(items, { title, matchOnDescription: true });
+  const picked = await window.showQuickPick(items, { title, matchOnDescription: true, ignoreFocusOut: true });
   if (!picked) return undefined;
   const { side } = picked;
   if (side === null || Array.isArray(side)) return side;
@@ -184,6 +184,7 @@ async function chooseSide(
     prompt: '1: as trained; 0: none; between and beyond as well',
     value: '1',
     validateInput: (text) => (readScale(text) === null ? 'A number, such as 0.5' : null),
+    ignoreFocusOut: true,
   });
   return scale === undefined ? undefined : [{ file: side.file, scale: readScale(scale)! }];
 }

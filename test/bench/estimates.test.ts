@@ -68,4 +68,4 @@ test('an experiment is run as the command line runs it, and every stage has its 
     expect(printed).toMatch(new RegExp(`${stage}, seconds +[\\d.]+ / [\\d.]+ / [\\d.]+`));
   }
   expect(printed).toMatch(/amplify: estimate after [\d.]+ % +[\d.]+ /);
-}, 120_000);
+});

@@ -37,7 +37,7 @@ beforeAll(async () => {
   fs.writeFileSync(at('experiment.json'), JSON.stringify(experiment));
   await build();
   await result([...run, '--out', at('whole')]);
-}, 120_000);
+});
 
 describe('--until and --redo', () => {
   test('stop after a stage, go on from there, and end as an uninterrupted run', async () => {

@@ -157,7 +157,7 @@ describe('documents alone', () => {
     expect(performance.now() - start).toBeLessThan(15_000);
     expect(pairs).toHaveLength(10_000);
     expect(pairs.slice(0, 3).map(({ trace: id }) => id)).toEqual(['many-0', 'many-1', 'many-10']);
-  }, 60_000);
+  });
 });
 
 describe('refused with one line', () => {

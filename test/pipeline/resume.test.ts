@@ -80,7 +80,7 @@ describe('a whole amplification', () => {
     const { code, stderr } = await amplify(whole, 3);
     expect(stderr).toBe('');
     expect(code).toBe(0);
-  }, 180_000);
+  });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -100,7 +100,7 @@ describe('a whole amplification', () => {
       expect(readFileSync(join(out, name)).equals(readFileSync(join(whole, name))), name).toBe(true);
     }
     expect(figures(out)).toEqual(figures(whole));
-  }, 300_000);
+  });
 
   it('reports every figure that the README quotes', () => {
     const report = figures(whole) as Record<string, never> & {

@@ -75,4 +75,4 @@ test('a run that is killed again and again ends with the bytes of one that was n
       ['amplify', 'finished', 40],
     ]);
   }
-}, 120_000);
+});

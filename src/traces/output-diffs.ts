@@ -6,6 +6,7 @@ import { outputDiff } from '../../server/protocol/traces.ts';
 import { searchFolders } from '../config.ts';
 import { setContext } from '../context.ts';
 import { brief } from '../notify.ts';
+import { parseScale } from '../patches/stack.ts';
 import type { Server } from '../server/server.ts';
 import { NotHere } from './annotations.ts';
 import { spoken, verdict } from './diff-layout.ts';
@@ -183,13 +184,8 @@ async function chooseSide(
     title: `Scale of ${path.basename(side.file)}`,
     prompt: '1: as trained; 0: none; between and beyond as well',
     value: '1',
-    validateInput: (text) => (readScale(text) === null ? 'A number, such as 0.5' : null),
+    validateInput: (text) => (parseScale(text) === null ? 'A number such as 0.5 or 150 %' : null),
     ignoreFocusOut: true,
   });
-  return scale === undefined ? undefined : [{ file: side.file, scale: readScale(scale)! }];
-}
-
-function readScale(text: string): number | null {
-  const value = Number(text.trim().replace(',', '.'));
-  return text.trim() !== '' && Number.isFinite(value) ? value : null;
+  return scale === undefined ? undefined : [{ file: side.file, scale: parseScale(scale)! }];
 }
